@@ -12,7 +12,7 @@ from pathlib import Path
 DEBIAN_CLUSTERS = Path("/usr/lib/postgresql")
 
 
-class ServerProblem(Exception):  # noqa: N818 - a sentence for a person, not a class of errors
+class ServerProblem(Exception):
     """A server can't be found, started or stopped; the message says what is missing and how to get it."""
 
 

@@ -74,7 +74,7 @@ class Postgres(Server):
         return [str(self.bin / "postgres"), "-D", str(self.data), *options]
 
     def answers(self) -> bool:
-        """Knock as a client would: a server that is ready asks for a password (R), one that isn't answers an error (E)."""
+        """Knock as a client would: a server that is ready asks for a password (R), another answers an error (E)."""
         words = b"".join(word.encode() + b"\0" for word in ("user", USER, "database", DATABASE)) + b"\0"
         with socket.create_connection(("127.0.0.1", self.port), timeout=PROBE_SECONDS) as connection:
             connection.sendall(struct.pack("!ii", len(words) + 8, PROTOCOL_3) + words)

@@ -1,0 +1,257 @@
+"""The phases: each takes a confirmation and the world, and gives the confirmation as it stands afterwards.
+
+Nearly all of them are `look`: ask the gateway, decide by the table, do what was decided (`ACTS`). The state before an
+outside effect is written first, so that a crash leaves a question and not a guess.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from confirmation import waits
+from confirmation.answers import Answer, Cancelled, Refused, Seen, Silence
+from confirmation.cases import Case
+from confirmation.confirmation import Confirmation, Hold
+from confirmation.decisions import Decision, Refusal, Verb, decide, decide_refused
+from confirmation.errors import ClaimLost
+from confirmation.events import Event, told
+from confirmation.ports import Commit, Step, Stock, World
+from confirmation.states import Reason, State
+
+
+def look(confirmation: Confirmation, world: World) -> Confirmation:
+    """Ask the gateway what it knows, decide by its word alone, and do it."""
+    if _hold(confirmation).used:
+        confirmation = world.store.renew(confirmation, world.terms.lookup_lease_seconds)
+    start_by = _hold(confirmation).start_by(world.terms.lookup_seconds)
+    answer = world.gateway.look_up(confirmation.receipt_id, start_by=start_by)
+    case = _case(confirmation, answer, world)
+    return act(case, decide(case), world)
+
+
+#: The same look; the names tell the story in `pipeline.py`.
+verify = void = late_look = look
+
+
+def submit(confirmation: Confirmation, world: World) -> Confirmation:
+    """Ask for the money, once per `submitting` that was written for it; then believe only the receipt."""
+    if not _hold(confirmation).may_submit:
+        return look(confirmation, world)
+    start_by = _hold(confirmation).start_by(world.terms.submit_seconds)
+    answer = world.gateway.submit(confirmation.receipt_id, start_by=start_by)
+    case = _case(confirmation, answer, world)
+    if case.seen is Seen.PAID:
+        return commit(case, Decision(Verb.COMMIT), world)
+    heard = _hear(confirmation, answer, _now(confirmation, world))
+    step = Step("submit", _say(answer), "look up")
+    lease = world.terms.lookup_lease_seconds
+    return look(world.store.write(Commit(confirmation, heard, step, lease_seconds=lease)), world)
+
+
+def ask_people(confirmation: Confirmation, world: World) -> Confirmation:
+    """Give a receipt that keeps ending its worker to people; never reject it."""
+    after = _enter(confirmation, State.REVIEW, Reason.KEEPS_CRASHING)
+    step = Step("claim", f"{confirmation.idle_claims} claims in a row wrote nothing", "review", Reason.KEEPS_CRASHING)
+    return world.store.write(_commit(confirmation, after, step, world, wait=waits.LONGEST))
+
+
+def park(confirmation: Confirmation, world: World) -> Confirmation:
+    """Wait: the database had no time for the last commit, and nothing of it was written."""
+    wait = waits.backoff(confirmation.parks, world.jitter(), longest=waits.LONGEST_BEFORE_DEADLINE)
+    after = replace(confirmation, parks=confirmation.parks + 1)
+    step = Step("park", "the database was busy", "wait")
+    return world.store.write(Commit(confirmation, after, step, wait=wait))
+
+
+# What can be decided, done ------------------------------------------------------------------------------------------
+
+
+def reserve(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Hold the stock and own the order; say `submitting` before anything is sent."""
+    paid = decision.verb is Verb.RESERVE_PAID
+    after = _enter(case.confirmation, State.SUBMITTING, None)
+    after = after if paid else _will_submit(after, case, world)
+    order = Commit(case.confirmation, after, _step(case, decision), lease_seconds=world.terms.submit_lease_seconds)
+    reserved = world.store.reserve(order)
+    if isinstance(reserved, Refusal):
+        return act(case, decide_refused(case, reserved), world)
+    if paid:
+        return commit(replace(case, confirmation=reserved), Decision(Verb.COMMIT), world)
+    return _may_submit(reserved)
+
+
+def submit_again(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Say that another submit is on its way; the next phase sends it."""
+    after = _will_submit(case.confirmation, case, world)
+    lease = world.terms.submit_lease_seconds
+    commit_ = Commit(case.confirmation, after, _step(case, decision), lease_seconds=lease)
+    return _may_submit(world.store.write(commit_))
+
+
+def commit(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Make the payment durable, sell the stock and tell it, or do none of it."""
+    after = replace(_enter(case.confirmation, State.CONFIRMED, None), owns_order=True)
+    return _write(case, decision, after, world, stock=Stock.SELL)
+
+
+def start_voiding(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Release the stock and say that the money must go back; the next phase sends it."""
+    after = replace(_enter(case.confirmation, State.VOIDING, decision.reason), void_reason=decision.reason)
+    lease = world.terms.lookup_lease_seconds
+    return _write(case, decision, after, world, stock=Stock.RELEASE, lease_seconds=lease)
+
+
+def cancel(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Send the money back, all that remains. Whatever isn't a clear end is looked up after a wait."""
+    after = _number_cancel(case)
+    cancel_id = f"{case.confirmation.receipt_id}-{after.cancel_number}"
+    step = _step(case, decision, detail=cancel_id)
+    lease = world.terms.submit_lease_seconds
+    sending = world.store.write(Commit(case.confirmation, after, step, lease_seconds=lease))
+    start_by = _hold(sending).start_by(world.terms.submit_seconds)
+    answer = world.gateway.cancel(sending.receipt_id, cancel_id, start_by=start_by)
+    sent = _case(sending, answer, world)
+    if sent.seen is Seen.CANCELLED:
+        return settle_void(sent, Decision(Verb.SETTLE_VOID, sending.void_reason), world)
+    parked = replace(sending, cancel_refused=isinstance(answer, Refused), parks=sending.parks + 1)
+    wait = waits.backoff(sending.parks, world.jitter())
+    return world.store.write(Commit(sending, parked, Step("cancel", _say(answer), "look up"), wait=wait))
+
+
+def settle_void(case: Case, decision: Decision, world: World) -> Confirmation:
+    """The money is back: end it."""
+    return _write(case, decision, _enter(case.confirmation, State.VOIDED, decision.reason), world)
+
+
+def reject(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Give the stock and the order up; no money moves. A late look may yet find it paid."""
+    after = _enter(case.confirmation, State.REJECTED, decision.reason)
+    after = replace(after, message=case.message(decision.reason))
+    return _write(case, decision, after, world, stock=Stock.RELEASE, wait=decision.wait)
+
+
+def review(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Ask people; what is held stays held."""
+    after = _enter(case.confirmation, State.REVIEW, decision.reason)
+    return _write(case, decision, after, world, wait=decision.wait)
+
+
+def wait_(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Give the hold up and look again later."""
+    after = replace(case.confirmation, parks=case.confirmation.parks + decision.counted)
+    return _write(case, decision, after, world, wait=decision.wait)
+
+
+Act = Callable[[Case, Decision, World], Confirmation]
+
+ACTS: dict[Verb, Act] = {
+    Verb.RESERVE: reserve,
+    Verb.RESERVE_PAID: reserve,
+    Verb.SUBMIT: submit_again,
+    Verb.COMMIT: commit,
+    Verb.VOID: start_voiding,
+    Verb.CANCEL: cancel,
+    Verb.SETTLE_VOID: settle_void,
+    Verb.REJECT: reject,
+    Verb.REVIEW: review,
+    Verb.WAIT: wait_,
+    Verb.END: wait_,
+}
+
+
+def act(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Do what was decided."""
+    return ACTS[decision.verb](case, decision, world)
+
+
+# The row as it becomes ------------------------------------------------------------------------------------------------
+
+
+def _enter(confirmation: Confirmation, state: State, reason: Reason | None) -> Confirmation:
+    """The row in its new state: what belonged to the old one is forgotten."""
+    in_review = state is State.REVIEW
+    keeps_order = state is State.SUBMITTING or (in_review and confirmation.origin is State.SUBMITTING)
+    return replace(
+        confirmation,
+        state=state,
+        reason=reason,
+        review_from=confirmation.origin if in_review else None,
+        owns_order=keeps_order,
+        message=confirmation.message if in_review else "",
+        parks=0,
+    )
+
+
+def _will_submit(confirmation: Confirmation, case: Case, world: World) -> Confirmation:
+    """A submit is about to be sent: it can be at work until its lease is over."""
+    until = case.now + timedelta(seconds=world.terms.submit_lease_seconds)
+    return replace(confirmation, submits=confirmation.submits + 1, submitted_until=until, seen=None, looks=0, parks=0)
+
+
+def _may_submit(confirmation: Confirmation) -> Confirmation:
+    return replace(confirmation, hold=replace(_hold(confirmation), may_submit=True))
+
+
+def _hear(confirmation: Confirmation, answer: Answer, now: datetime) -> Confirmation:
+    """Keep what a submit was answered: an ended call can't be at work, the same refusal twice is a decline."""
+    ended = not isinstance(answer, Silence) or answer.ended
+    heard = replace(confirmation, submitted_until=now if ended else confirmation.submitted_until)
+    if not isinstance(answer, Refused):
+        return heard
+    declined = answer.explicit or answer.code == confirmation.refusal
+    return replace(heard, refusal=answer.code, declined=declined, message=answer.message)
+
+
+def _number_cancel(case: Case) -> Confirmation:
+    """The cancel's number grows only after a refusal, once a look-up shows that nothing was cancelled."""
+    confirmation = case.confirmation
+    refused = confirmation.cancel_refused or case.seen is Seen.CANCEL_FAILED
+    grows = refused and case.seen is not Seen.PARTLY_CANCELLED
+    return replace(confirmation, cancel_number=confirmation.cancel_number + grows, cancel_refused=False)
+
+
+# Small words ----------------------------------------------------------------------------------------------------------
+
+
+def _case(confirmation: Confirmation, answer: Answer, world: World) -> Case:
+    used = replace(confirmation, hold=replace(_hold(confirmation), used=True, may_submit=False))
+    now = _now(confirmation, world)
+    return Case.of(used, answer, now=now, deadline=world.terms.deadline, jitter=world.jitter())
+
+
+def _hold(confirmation: Confirmation) -> Hold:
+    if confirmation.hold is None:
+        raise ClaimLost(f"{confirmation.receipt_id} isn't held by this worker")
+    return confirmation.hold
+
+
+def _now(confirmation: Confirmation, world: World) -> datetime:
+    return _hold(confirmation).now(world.tick())
+
+
+def _step(case: Case, decision: Decision, detail: str = "") -> Step:
+    decided = f"{decision.verb}: {decision.reason}" if decision.reason else decision.verb.value
+    return Step(case.confirmation.state.value, _say(case.answer) or case.seen.value, decided, detail)
+
+
+def _write(case: Case, decision: Decision, after: Confirmation, world: World, **beside: object) -> Confirmation:
+    return world.store.write(_commit(case.confirmation, after, _step(case, decision), world, **beside))
+
+
+def _commit(before: Confirmation, after: Confirmation, step: Step, world: World, **beside: object) -> Commit:
+    event_type = told(before, after)
+    event = Event(world.event_id(), event_type) if event_type else None
+    return Commit(before, after, step, event=event, **beside)  # type: ignore[arg-type]
+
+
+def _say(answer: Answer) -> str:
+    """What was answered, in the words of a story."""
+    match answer:
+        case Refused(code=code, message=message):
+            return f"refused {code} {message}".strip()
+        case Silence(why=why):
+            return f"no word: {why}"
+        case Cancelled(message=message):
+            return f"cancelled {message}".strip()
+        case _:
+            return ""

@@ -7,6 +7,9 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+#: One receipt's name. It becomes part of a URL and of keys, so nothing else ever; ASCII only.
+RECEIPT_ID = r"^[A-Za-z0-9_-]{1,64}$"
+
 #: Both currencies in whole units, won or dollars.
 MAX_AMOUNT = 10**12
 
@@ -41,8 +44,16 @@ _AMOUNT_RULES = {
 }
 
 _as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_receipt_id = re.compile(RECEIPT_ID)
 _usd_amount = re.compile(USD_AMOUNT)
 _callback_url = re.compile(CALLBACK_URL)
+
+
+def check_receipt_id(value: object) -> str:
+    """Take a receipt's name where it comes without its document, before it becomes part of anything."""
+    if isinstance(value, str) and _receipt_id.fullmatch(value):
+        return value
+    raise ValueError(f"takes a string of 1 to 64 of A-Z a-z 0-9 _ -, not {shown(value)}")
 
 
 def check_amount(value: object, currency: str | None) -> int | str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from payconfirm.checks import (
     MAX_METADATA_BYTES,
     MAX_URL_LENGTH,
+    RECEIPT_ID,
     check_amount,
     check_callback_url,
     check_metadata,
@@ -24,9 +25,6 @@ from payconfirm.checks import (
 from payconfirm.errors import FieldError, InvalidOrder
 
 __all__ = ["OrderDocument", "OrderLine", "minor_units", "read_document"]
-
-#: One receipt's name. It becomes part of a URL and of keys, so nothing else ever; ASCII only.
-RECEIPT_ID = r"^[A-Za-z0-9_-]{1,64}$"
 
 #: Text without control characters (U+0000 to 1F, 7F to 9F) and line separators (U+2028/9).
 PLAIN_TEXT = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"

@@ -33,7 +33,7 @@ class PayconfirmError(Exception):
     """Base of every error that payconfirm raises on purpose."""
 
 
-class InvalidOrder(PayconfirmError, ValueError):  # noqa: N818 - the contract's name
+class InvalidOrder(PayconfirmError, ValueError):
     """The document breaks a rule; `errors` lists all that is wrong, the text names every field."""
 
     def __init__(self, message: str, errors: Iterable[FieldError] = ()) -> None:
@@ -47,17 +47,17 @@ class InvalidOrder(PayconfirmError, ValueError):  # noqa: N818 - the contract's 
         return cls("; ".join(f"{error['field']}: {error['message']}" for error in found), found)
 
 
-class NotFinal(PayconfirmError):  # noqa: N818 - the contract's name
+class NotFinal(PayconfirmError):
     """The time-out is over and nothing final is known; the job goes on, ask again later."""
 
 
-class BrokerUnavailable(PayconfirmError):  # noqa: N818 - says what is the case
+class BrokerUnavailable(PayconfirmError):
     """The broker didn't say that it has the message. Sending the same document again is harmless."""
 
 
-class ResultsUnavailable(PayconfirmError):  # noqa: N818 - says what is the case
+class ResultsUnavailable(PayconfirmError):
     """The result store doesn't answer. What became of the payment isn't known here, only there."""
 
 
-class Refuse(PayconfirmError):  # noqa: N818 - the contract's name: a verb, as the hook says it
+class Refuse(PayconfirmError):
     """The shop can't deliver this order: rejected before money has moved, sent back after."""

@@ -1,0 +1,93 @@
+"""The producer's client: enqueue an order document, get its result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from payconfirm.document import OrderDocument, read_document
+from payconfirm.errors import ResultsUnavailable
+from payconfirm.publishing import Broker
+from payconfirm.results import Results
+
+#: How long `wait` waits unless told otherwise: what a person in front of a page bears.
+DEFAULT_WAIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """The broker's word that it has the document: the receipt and the Celery task that carries it."""
+
+    receipt_id: str
+    task_id: str
+    _client: "Client" = field(repr=False, compare=False)
+
+    def result(self) -> dict[str, Any] | None:
+        """Give the result document, or None as long as nothing is final."""
+        return self._client.result(self.receipt_id)
+
+    def wait(self, timeout: float = DEFAULT_WAIT_SECONDS) -> dict[str, Any]:
+        """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds."""
+        return self._client.wait(self.receipt_id, timeout)
+
+
+class Client:
+    """Hands order documents to payconfirm and reads their results. Threads may share one; nothing connects before use.
+
+    A process that forks makes its client after the fork, as with every connection.
+    """
+
+    def __init__(self, broker: Broker, results: Results | None) -> None:
+        self._broker = broker
+        self._results = results
+
+    @classmethod
+    def from_url(
+        cls,
+        broker_url: str,
+        result_url: str | None = None,
+        *,
+        transport_options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Build a client. A Redis broker's results are read from the same Redis unless `result_url` says otherwise.
+
+        `transport_options` are kombu's, such as `{"master_name": "mymaster"}` for `sentinel://`.
+        """
+        if result_url is None and broker_url.startswith(("redis://", "rediss://")):
+            result_url = broker_url
+        return cls(Broker(broker_url, transport_options), Results(result_url) if result_url else None)
+
+    def enqueue(self, document: Mapping[str, Any] | OrderDocument | str | bytes) -> Ticket:
+        """Return once the broker has the document. Enqueuing the same document again is the same job.
+
+        Raises `InvalidOrder` before anything is sent, `BrokerUnavailable` when the broker didn't say yes.
+        """
+        order = read_document(document)
+        return Ticket(order.receipt_id, self._broker.send(order.as_dict()), self)
+
+    def result(self, receipt_id: str) -> dict[str, Any] | None:
+        """Give the result document, or None as long as nothing is final.
+
+        Raises `InvalidOrder` when what was enqueued could not be read as an order.
+        """
+        return self._result_store().read(receipt_id)
+
+    def wait(self, receipt_id: str, timeout: float = DEFAULT_WAIT_SECONDS) -> dict[str, Any]:
+        """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds."""
+        return self._result_store().wait(receipt_id, timeout)
+
+    def close(self) -> None:
+        """Close every connection; the client is not used again."""
+        self._broker.close()
+        if self._results is not None:
+            self._results.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _result_store(self) -> Results:
+        if self._results is None:
+            raise ResultsUnavailable("this client was built without result_url")
+        return self._results

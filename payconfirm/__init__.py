@@ -18,6 +18,7 @@ from payconfirm.errors import (
     Refuse,
     ResultsUnavailable,
 )
+from payconfirm.result import ResultDocument
 
 if TYPE_CHECKING:
     from payconfirm.client import Client, Ticket
@@ -30,6 +31,7 @@ __all__ = [
     "OrderDocument",
     "PayconfirmError",
     "Refuse",
+    "ResultDocument",
     "ResultsUnavailable",
     "Ticket",
     "read_document",

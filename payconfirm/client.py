@@ -7,7 +7,8 @@ from typing import Any, Self
 from payconfirm.document import OrderDocument, read_document
 from payconfirm.errors import ResultsUnavailable
 from payconfirm.publishing import Broker
-from payconfirm.results import Results
+from payconfirm.reading import Results
+from payconfirm.result import ResultDocument
 
 #: How long `wait` waits unless told otherwise: what a person in front of a page bears.
 DEFAULT_WAIT_SECONDS = 30.0
@@ -21,11 +22,11 @@ class Ticket:
     task_id: str
     _client: "Client" = field(repr=False, compare=False)
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> ResultDocument | None:
         """Give the result document, or None as long as nothing is final."""
         return self._client.result(self.receipt_id)
 
-    def wait(self, timeout: float = DEFAULT_WAIT_SECONDS) -> dict[str, Any]:
+    def wait(self, timeout: float = DEFAULT_WAIT_SECONDS) -> ResultDocument:
         """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds."""
         return self._client.wait(self.receipt_id, timeout)
 
@@ -64,14 +65,14 @@ class Client:
         order = read_document(document)
         return Ticket(order.receipt_id, self._broker.send(order.as_dict()), self)
 
-    def result(self, receipt_id: str) -> dict[str, Any] | None:
+    def result(self, receipt_id: str) -> ResultDocument | None:
         """Give the result document, or None as long as nothing is final.
 
         Raises `InvalidOrder` when what was enqueued could not be read as an order.
         """
         return self._result_store().read(receipt_id)
 
-    def wait(self, receipt_id: str, timeout: float = DEFAULT_WAIT_SECONDS) -> dict[str, Any]:
+    def wait(self, receipt_id: str, timeout: float = DEFAULT_WAIT_SECONDS) -> ResultDocument:
         """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds."""
         return self._result_store().wait(receipt_id, timeout)
 

@@ -14,9 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from payconfirm.checks import (
+    CALLBACK_URL,
+    MAX_AMOUNT,
     MAX_METADATA_BYTES,
     MAX_URL_LENGTH,
     RECEIPT_ID,
+    USD_AMOUNT,
     check_amount,
     check_callback_url,
     check_metadata,
@@ -78,7 +81,13 @@ class OrderDocument(BaseModel):
         int | str,
         Field(
             description="for KRW a whole number of won such as 3000, for USD a string with two decimals such as "
-            '"10.50"; above zero, at most 10^12'
+            '"10.50"; above zero, at most 10^12',
+            json_schema_extra={
+                "anyOf": [
+                    {"type": "integer", "minimum": 1, "maximum": MAX_AMOUNT},
+                    {"type": "string", "pattern": USD_AMOUNT},
+                ]
+            },
         ),
     ]
     items: Annotated[
@@ -86,9 +95,8 @@ class OrderDocument(BaseModel):
         Field(max_length=MAX_LINES, description="a list of at most 100 lines, each an object with sku and quantity"),
     ] = ()
     callback_url: Annotated[
-        str | None,
+        Annotated[str, Field(max_length=MAX_URL_LENGTH, json_schema_extra={"pattern": CALLBACK_URL})] | None,
         Field(
-            max_length=MAX_URL_LENGTH,
             description="null, or an http or https URL of at most 2048 characters with a host in ASCII, without "
             "credentials, fragment, spaces, backslashes and control characters",
         ),
@@ -118,7 +126,7 @@ class OrderDocument(BaseModel):
     def _callback_url_has_the_shape_of_one(cls, value: str | None) -> str | None:
         return None if value is None else check_callback_url(value)
 
-    @field_validator("metadata", mode="plain")
+    @field_validator("metadata", mode="plain", json_schema_input_type=dict[str, Any])
     @classmethod
     def _metadata_is_small_json(cls, value: object) -> dict[str, Any]:
         return check_metadata(value)

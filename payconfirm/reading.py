@@ -12,6 +12,7 @@ from redis.exceptions import TimeoutError as RedisSilent
 from redis.retry import Retry
 
 from payconfirm.errors import InvalidOrder, NotFinal, ResultsUnavailable
+from payconfirm.result import ResultDocument
 from payconfirm.wire import result_key
 
 #: How long connecting and one answer may take, and so by how much a wait can outlast its time when the store is silent.
@@ -38,14 +39,14 @@ class Results:
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisAway,)),
         )
 
-    def read(self, receipt_id: str) -> dict[str, Any] | None:
+    def read(self, receipt_id: str) -> ResultDocument | None:
         """Give the result document, or None where nothing final is stored; never waits."""
         try:
             return self._read(receipt_id)
         except RedisError as away:
             raise ResultsUnavailable(f"the result store didn't answer: {type(away).__name__}") from away
 
-    def wait(self, receipt_id: str, timeout: float) -> dict[str, Any]:
+    def wait(self, receipt_id: str, timeout: float) -> ResultDocument:
         """Give the result document as soon as it is stored, or raise `NotFinal` after `timeout` seconds.
 
         A store that is away is asked again until the time is over; then `ResultsUnavailable` says so.
@@ -59,7 +60,7 @@ class Results:
                     raise ResultsUnavailable(f"the result store didn't answer: {type(away).__name__}") from away
             time.sleep(AWAY_PAUSE_SECONDS)
 
-    def _wait_listening(self, receipt_id: str, ends_at: float) -> dict[str, Any]:
+    def _wait_listening(self, receipt_id: str, ends_at: float) -> ResultDocument:
         with self._redis.pubsub() as hints:  # type: ignore[no-untyped-call]
             hints.subscribe(result_key(receipt_id))
             # The confirmation: what is published from here on is heard, what was stored before is read below.
@@ -71,7 +72,7 @@ class Results:
                 hints.get_message(timeout=min(left, READ_AGAIN_SECONDS))
         return found
 
-    def _read(self, receipt_id: str) -> dict[str, Any] | None:
+    def _read(self, receipt_id: str) -> ResultDocument | None:
         stored = self._redis.get(result_key(receipt_id))
         return None if stored is None else _result_of(json.loads(stored))
 
@@ -80,10 +81,10 @@ class Results:
         self._redis.close()
 
 
-def _result_of(stored: dict[str, Any]) -> dict[str, Any] | None:
+def _result_of(stored: dict[str, Any]) -> ResultDocument | None:
     """Give what Celery's own client would: the result, the error as an exception, or nothing yet."""
     if stored["status"] == "FAILURE":
         words = stored["result"]["exc_message"]
         raise InvalidOrder(words if isinstance(words, str) else "; ".join(map(str, words)))
-    result: dict[str, Any] | None = stored["result"] if stored["status"] == "SUCCESS" else None
+    result: ResultDocument | None = stored["result"] if stored["status"] == "SUCCESS" else None
     return result

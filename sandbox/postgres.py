@@ -13,7 +13,7 @@ from sandbox.server import Server, end_orphan
 
 USER = "payconfirm"
 DATABASE = "payconfirm"
-PROBE_SECONDS = 2
+PROBE_SECONDS = 0.5
 #: A dozen processes of eight connections each, twice over.
 CONNECTIONS = 200
 #: Before this version there is no locale of PostgreSQL's own, and plain C leaves letters beyond ASCII in their case.

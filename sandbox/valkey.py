@@ -10,7 +10,7 @@ from sandbox.account import ITSELF
 from sandbox.binaries import Program
 from sandbox.server import Server, end_orphan
 
-PROBE_SECONDS = 2
+PROBE_SECONDS = 0.5
 
 
 class Redis(Server):

@@ -186,16 +186,20 @@ def test_a_broker_that_is_away_is_said_within_seconds_and_without_its_password(s
 
 def test_a_broker_that_refuses_to_write_is_not_taken_for_a_yes(redis_url, store):
     """
-    A full Redis answers; only its answer says that the message isn't there.
+    A Redis that is full or read-only answers; only its answer says that the message isn't there.
     """
     store.acl_setuser("reader", enabled=True, passwords=["+pw"], categories=["+@all", "-@write"], keys=["*"])
-    url = redis_url.replace("redis://", "redis://reader:pw@").replace("@:", "@")
+    address = redis_url.rpartition("@")[2]
     try:
-        with payconfirm.Client.from_url(url) as client, pytest.raises(payconfirm.BrokerUnavailable):
+        with (
+            payconfirm.Client.from_url(f"redis://reader:pw@{address}") as client,
+            pytest.raises(payconfirm.BrokerUnavailable) as refused,
+        ):
             client.enqueue(DOCUMENT)
     finally:
         store.acl_deluser("reader")
 
+    assert "permissions" in str(refused.value.__cause__)
     assert envelopes(store) == []
 
 

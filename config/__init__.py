@@ -1,0 +1,1 @@
+"""With what the processes work: settings, Celery's configuration, logs."""

@@ -1,0 +1,65 @@
+"""Celery's configuration, each line with its reason. `worker/app.py` gives it to Celery when it is first needed."""
+
+from typing import Any
+
+from kombu import Exchange, Queue
+
+from config.settings import Settings
+
+#: Producers put their jobs here; the name is the contract's.
+QUEUE = "payconfirm"
+#: Rows that were claimed before come back through this one; it is read first.
+AGAIN = "payconfirm.again"
+
+#: Longer than the longest run of one message (a look-up, a submit, a look-up, a cancel and their commits), so that a
+#: healthy worker's message isn't delivered twice for nothing. The row, not this, decides when a receipt moves again.
+VISIBILITY_SECONDS = 60
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Celery's settings for this process."""
+    return {
+        "broker_url": settings.broker,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,  # the default of 100 ends the worker
+        "broker_transport_options": _transport(settings.broker),
+        "task_queues": [_queue(AGAIN, settings.broker), _queue(QUEUE, settings.broker)],
+        "task_default_queue": QUEUE,
+        "task_create_missing_queues": False,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,  # results come from the outbox; a result store that is away can't hold up a worker
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "task_publish_retry": False,  # a door that can't send says so, or leaves it to the sweep
+        "worker_concurrency": settings.worker_concurrency,
+        "worker_pool": "threads",
+        "worker_prefetch_multiplier": 1,  # holds as many messages as it works on
+        "worker_enable_remote_control": False,  # its pub/sub connection's loss alone would run messages twice
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # a thread can't be cancelled
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+        "enable_utc": True,
+        "imports": ["tasks.confirm"],
+    }
+
+
+def _queue(name: str, broker: str) -> Queue:
+    arguments = {"x-queue-type": "quorum"} if broker.startswith("amqp") else None
+    return Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=arguments)
+
+
+def _transport(broker: str) -> dict[str, Any]:
+    if broker.startswith("amqp"):
+        return {"confirm_publish": True}
+    return {
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,  # with the default of 10 an abandoned message waits 100 s longer
+        "socket_timeout": 15,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "priority_steps": [0],
+        "queue_order_strategy": "priority",
+    }

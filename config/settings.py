@@ -1,0 +1,207 @@
+"""With what: every variable, read once from the environment, checked at start, all complaints in one go.
+
+`load()` is for processes: it says on one screen what is wrong and ends with exit code 2.
+"""
+
+import re
+import sys
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NoReturn, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+#: A dead worker's receipt moves again within 20 s; a longer lease would break that.
+LONGEST_LEASE_SECONDS = 19.0
+
+_BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
+_RESULTS = ("redis", "rediss", "sentinel")
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Role(StrEnum):
+    """What a process is, and so what it can't do without."""
+
+    #: Calls the gateway.
+    WORKER = "worker"
+    #: Answers HTTP.
+    WEB = "web"
+    #: Neither: the relay, migrations, the command line.
+    OTHER = "other"
+
+
+class SettingsError(Exception):
+    """The environment can't be used; the message names every variable that is wrong, and no value of a secret."""
+
+
+class Settings(BaseSettings):
+    """Everything a process is told from outside. Times are in seconds."""
+
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, hide_input_in_errors=True, extra="ignore")
+
+    #: Not a variable: which process asks, always given by the code.
+    role: Role
+
+    database_url: SecretStr
+    redis_url: SecretStr
+    broker_url: SecretStr | None = None
+    events_url: SecretStr | None = None
+
+    #: How long the database may work on one statement, and wait for a lock. A lease has room for one statement.
+    statement_seconds: Positive = 4.0
+    lock_seconds: Positive = 2.0
+    lookup_lease_seconds: Positive = 10.0
+    submit_lease_seconds: Positive = 18.0
+    lookup_seconds: Positive = 5.0
+    submit_seconds: Positive = 12.0
+    confirm_deadline_seconds: Positive = 600.0
+
+    bootpay_api: Literal["v1", "v2"] = "v2"
+    bootpay_url: str = "https://api.bootpay.co.kr"
+    bootpay_application_id: str | None = None
+    bootpay_private_key: SecretStr | None = None
+    bootpay_client_key: str | None = None
+    bootpay_secret_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
+
+    worker_concurrency: Annotated[int, Field(ge=1, le=512)] = 32
+
+    web_host: str = "127.0.0.1"
+    web_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    api_keys: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    operator_keys: SecretStr | None = None
+    post_rate: Annotated[float, Field(ge=0)] = 100.0
+    callback_allowed_hosts: str = ""
+
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("database_url")
+    @classmethod
+    def _speak_psycopg2(cls, value: SecretStr) -> SecretStr:
+        """However it is spelt: SQLAlchemy reads a plain postgresql:// as another driver."""
+        scheme, separator, rest = value.get_secret_value().partition("://")
+        if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
+            raise ValueError("is an address such as postgresql://user:password@host:5432/shop")
+        return SecretStr(f"postgresql+psycopg2://{rest}")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        return _has_scheme(value, _RESULTS)
+
+    @field_validator("broker_url", "events_url")
+    @classmethod
+    def _is_broker(cls, value: SecretStr | None) -> SecretStr | None:
+        return value and _has_scheme(value, _BROKERS)
+
+    @field_validator("lookup_lease_seconds", "submit_lease_seconds")
+    @classmethod
+    def _end_in_time(cls, value: float) -> float:
+        if value > LONGEST_LEASE_SECONDS:
+            raise ValueError(f"is at most {LONGEST_LEASE_SECONDS:g}: a dead worker's receipt moves again within 20 s")
+        return value
+
+    @field_validator("lookup_seconds", "submit_seconds")
+    @classmethod
+    def _fit_the_lease(cls, value: float, info: ValidationInfo) -> float:
+        """A lease that ends during its call, or before the commit after it, would let a second worker in."""
+        lease = info.data.get(str(info.field_name).replace("_seconds", "_lease_seconds"))
+        statement = info.data.get("statement_seconds")
+        if lease is not None and statement is not None and value > lease - statement:
+            raise ValueError(
+                f"leaves no room in its lease of {lease:g} s for the commit after it: at most {lease - statement:g}"
+            )
+        return value
+
+    @field_validator("bootpay_url")
+    @classmethod
+    def _is_the_gateway(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("is an address such as https://api.bootpay.co.kr, without /v2")
+        if parts.path.rstrip("/") == "/v2":
+            raise ValueError("goes without /v2; BOOTPAY_API says which")
+        return value.rstrip("/")
+
+    @field_validator("bootpay_secret_key")
+    @classmethod
+    def _has_keys(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if info.data.get("role") is not Role.WORKER:
+            return value
+        basic = bool(value and info.data.get("bootpay_client_key"))
+        token = bool(info.data.get("bootpay_application_id") and info.data.get("bootpay_private_key"))
+        if info.data.get("bootpay_api") == "v1" and not token:
+            raise ValueError("v1 needs BOOTPAY_APPLICATION_ID and BOOTPAY_PRIVATE_KEY")
+        if not basic and not token:
+            raise ValueError(
+                "set BOOTPAY_CLIENT_KEY and BOOTPAY_SECRET_KEY, or BOOTPAY_APPLICATION_ID and BOOTPAY_PRIVATE_KEY"
+            )
+        return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _needs_keys_outside(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        outside = info.data.get("web_host") not in ("127.0.0.1", "::1", "localhost", None)
+        if info.data.get("role") is Role.WEB and outside and not (value and value.get_secret_value().split()):
+            raise ValueError("is needed unless WEB_HOST is a loopback address such as 127.0.0.1")
+        return value
+
+    @field_validator("callback_allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: str) -> str:
+        for host in value.split():
+            if not re.fullmatch(r"(\*\.)?[A-Za-z0-9.:_\[\]-]+", host):
+                raise ValueError("is a list of hosts separated by spaces, such as shop.example *.shop.example")
+        return value
+
+    @property
+    def broker(self) -> str:
+        """Where messages wait."""
+        return (self.broker_url or self.redis_url).get_secret_value()
+
+    @property
+    def events(self) -> str:
+        """Where events are published."""
+        return self.events_url.get_secret_value() if self.events_url else self.broker
+
+    @classmethod
+    def read(cls, role: Role = Role.OTHER) -> Self:
+        """Read the environment. Raises `SettingsError` that names all that is wrong."""
+        given: dict[str, Any] = {"role": role}  # the rest comes from the environment
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            lines = [f"  {_name(problem['loc'])}: {_say(problem)}" for problem in error.errors(include_input=False)]
+            raise SettingsError("the environment can't be used:\n" + "\n".join(lines)) from None
+
+
+def load(role: Role = Role.OTHER) -> Settings:
+    """Read the environment, or end this process with what is wrong."""
+    try:
+        return Settings.read(role)
+    except SettingsError as error:
+        stop(str(error))
+
+
+def stop(message: str) -> NoReturn:
+    """End this process with one message on stderr and exit code 2."""
+    sys.stderr.write(f"payconfirm: {message}\n")
+    raise SystemExit(2)
+
+
+def _has_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
+    if value.get_secret_value().partition("://")[0] not in schemes:
+        raise ValueError("is an address that begins with " + ", ".join(f"{scheme}://" for scheme in schemes))
+    return value
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return str(location[0]).upper() if location else "settings"
+
+
+def _say(problem: Any) -> str:  # noqa: ANN401 — pydantic's own shape
+    if problem["type"] == "missing":
+        return "is missing"
+    return str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,98 @@
+"""What could not be read, or contradicts its receipt: kept with its raw bytes and why, never dropped."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Engine, text
+
+from confirmation.events import timestamp
+from worker.store.engine import named_errors
+
+#: A reason is for people; a document with a thousand faults needs no thousand lines.
+LONGEST_REASON = 2000
+
+_KEEP = """
+INSERT INTO payconfirm.dead_letters (id, source, reason, receipt_id, task_id, raw, answered_at)
+VALUES (CAST(:id AS uuid), :source, :reason, :receipt_id, :task_id, :raw,
+        CASE WHEN CAST(:task_id AS text) IS NULL THEN clock_timestamp() END)
+"""
+
+_LIST = "SELECT id, at, source, reason, receipt_id, raw FROM payconfirm.dead_letters ORDER BY at DESC LIMIT :most"
+
+#: A bad copy never hides a good job's result: only a receipt without a row is answered.
+_UNANSWERED = """
+SELECT d.id, d.task_id, d.reason, c.receipt_id IS NOT NULL AS has_row
+FROM payconfirm.dead_letters d LEFT JOIN payconfirm.confirmations c
+     ON d.task_id = 'payconfirm-' || c.receipt_id
+WHERE d.answered_at IS NULL ORDER BY d.at LIMIT :most
+"""
+
+_ANSWERED = "UPDATE payconfirm.dead_letters SET answered_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One message that nobody can use. Without `task_id` no producer waits for an answer."""
+
+    source: str
+    reason: str
+    raw: bytes
+    receipt_id: str | None = None
+    task_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A producer that polls for a job which will never be."""
+
+    id: str
+    task_id: str
+    reason: str
+    has_row: bool
+
+
+class DeadLetters:
+    """The table of dead letters."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def keep(self, letter: DeadLetter) -> None:
+        """Keep it. Once this returns the message may be acknowledged."""
+        values = vars(letter) | {"id": str(uuid4()), "reason": _printable(letter.reason)[:LONGEST_REASON]}
+        with named_errors(), self._engine.connect() as connection:
+            connection.execute(text(_KEEP), values)
+
+    def list(self, most: int = 1000) -> list[dict[str, Any]]:
+        """The newest first, as the contract's list."""
+        with named_errors(), self._engine.connect() as connection:
+            return [_document(row) for row in connection.execute(text(_LIST), {"most": most})]
+
+    def unanswered(self, most: int) -> list[Unanswered]:
+        """Those whose producer hasn't been told."""
+        with named_errors(), self._engine.connect() as connection:
+            rows = connection.execute(text(_UNANSWERED), {"most": most})
+            return [Unanswered(str(row.id), row.task_id, row.reason, row.has_row) for row in rows]
+
+    def mark_answered(self, letters: list[Unanswered]) -> None:
+        """Say that these producers have been told."""
+        with named_errors(), self._engine.connect() as connection:
+            connection.execute(text(_ANSWERED), {"ids": [letter.id for letter in letters]})
+
+
+def _document(row: Any) -> dict[str, Any]:  # noqa: ANN401 — a row
+    return {
+        "id": str(row.id),
+        "at": timestamp(row.at),
+        "source": row.source,
+        "reason": row.reason,
+        "receipt_id": row.receipt_id,
+        "raw_base64": base64.b64encode(row.raw).decode(),
+    }
+
+
+def _printable(value: str) -> str:
+    """PostgreSQL's text holds no NUL and no lone surrogates."""
+    return value.replace("\0", "\\0").encode(errors="backslashreplace").decode()

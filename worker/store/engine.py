@@ -1,0 +1,65 @@
+"""One engine a process, and what its errors mean."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from confirmation.errors import StoreBusy, StoreUnavailable
+
+#: Commits take milliseconds, so threads wait for a connection rather than the database for its processes.
+MOST_CONNECTIONS = 8
+#: A stopped process must not hold rows: its session is ended after this.
+IDLE_IN_TRANSACTION_SECONDS = 4
+CONNECT_SECONDS = 3
+
+#: Ended by the database's own time-outs, a deadlock or a conflict: nothing was written.
+_BUSY = {"57014", "55P03", "40P01", "40001"}
+#: The database is going, coming, read-only for a while, or full of others.
+_AWAY = ("08", "53", "57P", "25006", "25P03")
+
+
+def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float = 2) -> Engine:
+    """Build the engine; it connects when it is first used. Each statement is its own transaction unless said."""
+    options = {
+        "statement_timeout": statement_seconds,
+        "lock_timeout": lock_seconds,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
+    }
+    return create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=MOST_CONNECTIONS,
+        max_overflow=0,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "payconfirm",
+            "options": " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in options.items()),
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
+        },
+    )
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Turn the driver's errors into the two that the rules know; what is neither is a bug and stays as it is."""
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise StoreBusy("no connection became free in time") from error
+    except DBAPIError as error:
+        code = getattr(error.orig, "pgcode", None) or ""
+        if code in _BUSY:
+            raise StoreBusy(code) from error
+        if error.connection_invalidated or code.startswith(_AWAY) or (not code and _is_connection_error(error)):
+            raise StoreUnavailable(type(error.orig).__name__) from error
+        raise
+
+
+def _is_connection_error(error: DBAPIError) -> bool:
+    return type(error.orig).__name__ in ("OperationalError", "InterfaceError", "DatabaseError")

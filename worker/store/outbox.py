@@ -1,0 +1,120 @@
+"""The outbox as the relay reads it: the only source of every announcement.
+
+Events are taken by lease in a short commit, published, and marked in a second one that also gives each its place in the
+feed. Both commits are made by one relay at a time, so that events of a receipt stay in order and a reader by place
+never skips a late commit. Results need no lease: storing one twice, or an older one late, changes nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from worker.store.engine import named_errors
+
+#: How long one relay has a batch to itself. A relay that was stopped holds nothing up for longer.
+LEASE_SECONDS = 10
+
+#: Two relays take turns; in different locks, so that marking never waits for taking.
+_TAKING, _MARKING = 0x7061_7964, 0x7061_7965
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """One row of the outbox."""
+
+    number: int
+    id: UUID
+    receipt_id: str
+    sequence: int
+    type: str
+    document: dict[str, Any]
+    at: datetime
+
+
+_TAKE = """
+WITH open AS (
+    SELECT number, receipt_id, sequence FROM payconfirm.outbox o
+    WHERE published_at IS NULL AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+      AND NOT EXISTS (
+          SELECT FROM payconfirm.outbox e
+          WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence AND e.published_at IS NULL
+            AND e.leased_until > clock_timestamp())
+    ORDER BY number LIMIT :most
+)
+UPDATE payconfirm.outbox o SET leased_until = clock_timestamp() + CAST(:lease AS interval)
+FROM open WHERE o.number = open.number
+RETURNING o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at
+"""
+
+_MARK = """
+UPDATE payconfirm.outbox o
+SET published_at = clock_timestamp(), leased_until = NULL, place = nextval('payconfirm.feed')
+FROM (SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) AND published_at IS NULL
+      ORDER BY number) marked
+WHERE o.number = marked.number
+"""
+
+_GIVE_BACK = "UPDATE payconfirm.outbox SET leased_until = NULL WHERE number = ANY(:numbers) AND published_at IS NULL"
+
+_RESULTS = """
+SELECT number, id, receipt_id, sequence, type, document, at FROM payconfirm.outbox
+WHERE result_due ORDER BY number LIMIT :most
+"""
+
+_STORED = "UPDATE payconfirm.outbox SET result_due = false WHERE number = ANY(:numbers)"
+
+
+class Outbox:
+    """Takes announcements and marks them as carried out."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def take_events(self, most: int) -> list[Announcement]:
+        """Take the oldest unpublished events, in order; empty while another relay is taking."""
+        with self._alone(_TAKING) as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(text(_TAKE), {"most": most, "lease": f"{LEASE_SECONDS} seconds"})
+            return sorted((Announcement(*row) for row in rows), key=lambda event: event.number)
+
+    def mark_published(self, events: list[Announcement]) -> None:
+        """Give the published events their places in the feed."""
+        with named_errors(), self._transaction() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MARKING})
+            connection.execute(text(_MARK), _numbers(events))
+
+    def give_back(self, events: list[Announcement]) -> None:
+        """Let the events be taken again at once: they could not be published."""
+        with named_errors(), self._engine.connect() as connection:
+            connection.execute(text(_GIVE_BACK), _numbers(events))
+
+    def due_results(self, most: int) -> list[Announcement]:
+        """The final results that are to be stored for those who poll."""
+        with named_errors(), self._engine.connect() as connection:
+            return [Announcement(*row) for row in connection.execute(text(_RESULTS), {"most": most})]
+
+    def mark_stored(self, results: list[Announcement]) -> None:
+        """Say that these results were stored."""
+        with named_errors(), self._engine.connect() as connection:
+            connection.execute(text(_STORED), _numbers(results))
+
+    @contextmanager
+    def _alone(self, lock: int) -> Iterator[Connection | None]:
+        with named_errors(), self._transaction() as connection:
+            alone = connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": lock}).scalar_one()
+            yield connection if alone else None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+            yield connection
+
+
+def _numbers(announcements: list[Announcement]) -> dict[str, list[int]]:
+    return {"numbers": [announcement.number for announcement in announcements]}

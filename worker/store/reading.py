@@ -1,0 +1,56 @@
+"""How things stand, for those who ask: the result document of a receipt, and its story."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, text
+
+from confirmation.events import result_document
+from worker.store.engine import named_errors
+from worker.store.rows import to_confirmation
+
+#: A final document is the one that was announced: it never changes under one sequence, whatever looks came later.
+_RESULT = """
+SELECT c.*, o.document AS announced FROM payconfirm.confirmations c
+LEFT JOIN payconfirm.outbox o ON o.receipt_id = c.receipt_id AND o.sequence = c.sequence
+     AND c.state IN ('rejected', 'confirmed', 'voided')
+WHERE c.receipt_id = :receipt_id
+"""
+
+_STORY = """
+SELECT at, attempt, phase, seen, decided, detail, stale FROM payconfirm.steps
+WHERE receipt_id = :receipt_id ORDER BY number
+"""
+
+
+class StoryStep(NamedTuple):
+    """One line of a receipt's story."""
+
+    at: datetime
+    attempt: int
+    phase: str
+    seen: str
+    decided: str
+    detail: str
+    stale: bool
+
+
+class Reading:
+    """Reads; changes nothing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def result(self, receipt_id: str) -> dict[str, Any] | None:
+        """The result document as it stands; None for a receipt without a row."""
+        with named_errors(), self._engine.connect() as connection:
+            row = connection.execute(text(_RESULT), {"receipt_id": receipt_id}).mappings().one_or_none()
+        if row is None:
+            return None
+        announced: dict[str, Any] | None = row["announced"]
+        return announced or result_document(to_confirmation(row))
+
+    def story(self, receipt_id: str) -> list[StoryStep]:
+        """Who tried what when, what the gateway said, what was decided; oldest first."""
+        with named_errors(), self._engine.connect() as connection:
+            return [StoryStep(*row) for row in connection.execute(text(_STORY), {"receipt_id": receipt_id})]

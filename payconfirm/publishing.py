@@ -28,7 +28,7 @@ TURN_SECONDS = 10.0
 CONNECT_SECONDS = 2.0
 
 #: How long an answer may take: a synchronous write to disk, a quorum, a short pause of the broker.
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 2.0
 
 #: One fresh connection for one that had died unnoticed in the pool. When only the answer was lost, the message is there
 #: twice under one task id: harmless, the receipt's row makes it one job.

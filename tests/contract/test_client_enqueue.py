@@ -184,6 +184,23 @@ def test_a_broker_that_is_away_is_said_within_seconds_and_without_its_password(s
     assert away.value.__cause__ is not None
 
 
+def test_a_broker_that_stops_answering_is_said_within_seconds(client, store):
+    """
+    As in a failover: the connection is there and warm, only the answer never comes.
+    """
+    client.enqueue(DOCUMENT)
+    store.client_pause(60_000, all=False)
+    started = time.monotonic()
+    try:
+        with pytest.raises(payconfirm.BrokerUnavailable):
+            client.enqueue(DOCUMENT)
+    finally:
+        store.client_unpause()
+
+    assert time.monotonic() - started < AWAY_SECONDS
+    assert client.enqueue(DOCUMENT).receipt_id == DOCUMENT["receipt_id"]
+
+
 def test_a_broker_that_refuses_to_write_is_not_taken_for_a_yes(redis_url, store):
     """
     A Redis that is full or read-only answers; only its answer says that the message isn't there.

@@ -38,9 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox gateway", description="A Bootpay-compatible gateway.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090, help="0 picks a free one")
-    parser.add_argument("--latency-lookup", type=_seconds, default=0.0, metavar="S", help="seconds a look-up takes")
+    parser.add_argument("--latency-lookup", type=seconds, default=0.0, metavar="S", help="seconds a look-up takes")
     parser.add_argument(
-        "--latency-approve", type=_seconds, default=0.0, metavar="S", help="seconds an approval or a cancel takes"
+        "--latency-approve", type=seconds, default=0.0, metavar="S", help="seconds an approval or a cancel takes"
     )
     for name, value in SANDBOX_KEYS.items():
         variable = f"BOOTPAY_{name.upper()}"
@@ -49,11 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
+def seconds(text: str) -> float:
+    """Read a length of time; argparse names this function to whoever gives it nonsense."""
+    length = float(text)
+    if not 0 <= length < float("inf"):
         raise ValueError(text)
-    return seconds
+    return length
 
 
 if __name__ == "__main__":

@@ -1,118 +1,20 @@
 """The control routes under `/sandbox/`: open receipts, script faults, read the ledger, move the clock."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from decimal import Decimal
-from typing import Literal, Self
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ValidationError
 
-from sandbox.gateway import faults, statuses
+from sandbox.gateway import statuses
+from sandbox.gateway.bodies import ONE_OR_MANY, Advance, Change, NewFault
 from sandbox.gateway.clock import KST
-from sandbox.gateway.ledger import Call
 from sandbox.gateway.money import number, read_amount, read_json
-from sandbox.gateway.receipts import Receipt, Receipts, new_receipt_id
+from sandbox.gateway.receipts import Receipt, Receipts
 from sandbox.gateway.refusals import Refusal
 from sandbox.gateway.speaking import Answer, Document
 from sandbox.gateway.wire import as_json
 from sandbox.gateway.world import World
-
-Currency = Literal["KRW", "USD"]
-Amount = int | Decimal | str
-ReceiptId = Field(default_factory=new_receipt_id, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-
-
-class Body(BaseModel):
-    """A control body: a misspelt field is an error, so that no test sets something that doesn't exist."""
-
-    model_config = ConfigDict(extra="forbid", strict=False)
-
-
-class NewReceipt(Body):
-    """A receipt to open; by default a card payment that is ready to be approved."""
-
-    receipt_id: str = ReceiptId
-    order_id: str = Field(min_length=1)
-    price: Amount
-    currency: Currency = "KRW"
-    method: str = "card"
-    status: int = statuses.READY
-    name: str = "sandbox item"
-    tax_free: Amount = 0
-
-    def receipt(self, now: datetime) -> Receipt:
-        """Build the receipt; ValueError when an amount makes no sense."""
-        return Receipt(
-            receipt_id=self.receipt_id,
-            order_id=self.order_id,
-            price=read_amount(self.price, self.currency),
-            currency=self.currency,
-            method=self.method,
-            status=statuses.read_status(self.status, self.method),
-            name=self.name,
-            requested_at=now,
-            tax_free=read_amount(self.tax_free, self.currency),
-        )
-
-
-class Change(Body):
-    """What to change of a receipt; what isn't named stays."""
-
-    status: int | None = None
-    price: Amount | None = None
-    cancelled_price: Amount | None = None
-    purchased_at: AwareDatetime | None = None
-    order_id: str | None = Field(default=None, min_length=1)
-    currency: Currency | None = None
-    method: str | None = None
-    name: str | None = None
-
-
-class NewFault(Body):
-    """A fault to script."""
-
-    call: Call
-    fault: str
-    receipt_id: str | None = None
-    times: int = Field(default=1, ge=faults.UNTIL_CLEARED)
-    seconds: float | None = Field(default=None, ge=0)
-    acts: bool | None = None
-    status: int | None = None
-    amount: Decimal | None = None
-
-    @model_validator(mode="after")
-    def _exists(self) -> Self:
-        row = faults.FAULTS.get(self.fault)
-        if row is None or self.call not in row.calls:
-            possible = ", ".join(name for name, row in faults.FAULTS.items() if self.call in row.calls)
-            raise ValueError(f"no fault {self.fault!r} for {self.call}; there are: {possible}")
-        if self.acts is not None and not row.either and self.acts is not row.acts:
-            raise ValueError(f"{self.fault!r} decides by itself whether it acts")
-        return self
-
-    def script(self) -> faults.Script:
-        """Build the script with the fault's own defaults filled in."""
-        row = faults.FAULTS[self.fault]
-        return faults.Script(
-            name=self.fault,
-            call=self.call,
-            receipt_id=self.receipt_id,
-            times=self.times,
-            seconds=row.seconds if self.seconds is None else self.seconds,
-            acts=row.acts if self.acts is None else self.acts,
-            status=self.status,
-            amount=self.amount,
-        )
-
-
-class Advance(Body):
-    """How far to move the clock."""
-
-    advance_seconds: float = Field(ge=0)
-
-
-ONE_OR_MANY: TypeAdapter[NewReceipt | list[NewReceipt]] = TypeAdapter(NewReceipt | list[NewReceipt])
 
 Route = Callable[[World, web.Request], Awaitable[Answer]]
 
@@ -124,7 +26,7 @@ async def open_receipts(world: World, request: web.Request) -> Answer:
     now = world.clock.now()
     opened = [new.receipt(now) for new in many]
     ids = [receipt.receipt_id for receipt in opened]
-    taken = sorted({receipt_id for receipt_id in ids if receipt_id in world.receipts or ids.count(receipt_id) > 1})
+    taken = [receipt_id for receipt_id, times in Counter(ids).items() if times > 1 or receipt_id in world.receipts]
     if taken:
         return Answer(409, {"error": f"exists already: {', '.join(taken)}"})
     for receipt in opened:

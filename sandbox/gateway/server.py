@@ -53,21 +53,22 @@ def build_app(world: World) -> web.Application:
 
 async def serve(world: World, host: str, port: int) -> None:
     """Listen, say where, and serve until SIGTERM or SIGINT. OSError when the address can't be had."""
+    told_to_end = _told_to_end()
     runner = web.AppRunner(build_app(world), access_log=None, shutdown_timeout=GOODBYE_SECONDS)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=1024).start()
         print(f"sandbox gateway: http://{host}:{runner.addresses[0][1]}", flush=True)
-        await _told_to_end()
+        await told_to_end.wait()
     finally:
         await runner.cleanup()
 
 
-async def _told_to_end() -> None:
+def _told_to_end() -> asyncio.Event:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
+    return told
 
 
 async def _no_such_call(version: Version, _request: web.Request) -> web.Response:

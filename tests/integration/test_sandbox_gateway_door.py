@@ -7,6 +7,8 @@ import sys
 import pytest
 import requests
 
+from sandbox.gateway import control
+from sandbox.gateway.faults import FAULTS
 from sandbox.gateway.running import ROOT, RunningGateway
 
 BASIC = ("sandbox-client", "sandbox-secret")
@@ -216,3 +218,10 @@ def test_a_port_in_use_is_said_in_one_line(gateway):
 
 def test_it_says_that_it_lives(gateway):
     assert ask(gateway, "GET", "/healthz").json() == {"ok": True}
+
+
+def test_the_page_about_it_names_every_fault_and_every_control_route():
+    page = (ROOT / "docs" / "sandbox-gateway.md").read_text()
+
+    assert [name for name, fault in FAULTS.items() if fault.calls and f"| `{name}` |" not in page] == []
+    assert [path for method, path, _ in control.ROUTES if f"`{method} {path.partition('/{')[0]}" not in page] == []

@@ -60,6 +60,13 @@ class Change(Body):
     method: str | None = None
     name: str | None = None
 
+    @model_validator(mode="after")
+    def _is_no_null(self) -> Self:
+        nulls = sorted(name for name in self.model_fields_set - {"purchased_at"} if getattr(self, name) is None)
+        if nulls:
+            raise ValueError(f"can't be null: {', '.join(nulls)}")
+        return self
+
 
 class NewFault(Body):
     """A fault to script."""

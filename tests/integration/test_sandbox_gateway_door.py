@@ -161,6 +161,17 @@ def test_changes_are_told_and_the_ledger_follows_the_money(gateway):
     assert gateway.receipts(order_id="order-1") == []
 
 
+def test_a_change_that_makes_no_sense_changes_nothing(gateway):
+    receipt_id = gateway.open()
+    before = gateway.receipts()
+
+    for wrong in ({"status": None}, {"order_id": None}, {"status": 1, "price": "1.5"}, {"stauts": 1}):
+        with pytest.raises(ValueError, match="422"):
+            gateway.change(receipt_id, **wrong)
+
+    assert gateway.receipts() == before
+
+
 def test_receipts_that_make_no_sense_are_refused_whole(gateway):
     gateway.open(receipt_id="abc")
 

@@ -71,7 +71,7 @@ def _read(response: requests.Response, call: Call) -> Reply | Silence:
         if len(body) > MAX_BODY_BYTES:
             return Silence(f"{response.status_code}, more than {MAX_BODY_BYTES} bytes")
         call.remaining_seconds()
-    document = _parse(bytes(body))
+    document = parse(bytes(body))
     if document is None and not _has_end(response):
         return Silence(f"{response.status_code}, cut off")
     return Reply(response.status_code, document, _retry_after(response))
@@ -83,7 +83,8 @@ def _has_end(response: requests.Response) -> bool:
     return "Content-Length" in headers or "chunked" in headers.get("Transfer-Encoding", "").lower()
 
 
-def _parse(body: bytes) -> object:
+def parse(body: bytes) -> object:
+    """Read strict JSON with decimals in place of floats; None for anything else."""
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError):

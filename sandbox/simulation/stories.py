@@ -1,0 +1,254 @@
+"""What each receipt meets: drawn from a seeded random, so that a seed is a story."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from confirmation.answers import Answer, Refused, Silence
+from confirmation.order import Money, Order
+from sandbox.twins import Fault, TwinReceipt
+
+#: Few enough of each that receipts compete for them.
+SCARCE = {f"scarce-{number}": 3 for number in range(12)}
+PLENTY = {"plenty": 1_000_000, "more": 1_000_000}
+IN_FLIGHT = {"v1": 3, "v2": 4}
+#: A submit whose call has ended is to be seen within less than the rules' 3 s between two looks.
+HIDDEN_SECONDS = 2.8
+#: One that was given up may be at work until its lease ends, at least this long after it began.
+HIDDEN_UNENDED_SECONDS = 11.5
+#: Past the deadline of 10 minutes.
+LONG_SECONDS = 900.0
+
+#: How often a receipt begins like this, out of their sum.
+BEGINNINGS = {
+    "ready": 60,
+    "paid": 5,
+    "failed": 3,
+    "cancelled": 2,
+    "partly cancelled": 1,
+    "other amount": 4,
+    "paid, other amount": 2,
+    "in flight": 3,
+    "another order's": 3,
+    "not there": 2,
+    "not there yet": 3,
+    "not authorised yet": 3,
+    "never authorised": 1,
+    "waits for a deposit": 2,
+    "no payment": 1,
+    "undocumented": 1,
+    "cancel failed": 1,
+    "approved elsewhere": 4,
+}
+
+#: A change that the gateway makes by itself: after so many seconds, and a webhook tells of it.
+Change = tuple[float, Callable[[TwinReceipt], None]]
+
+
+@dataclass
+class Story:
+    """One receipt: what is asked for, what the gateway has, what goes wrong, what happens later."""
+
+    beginning: str
+    order: Order
+    receipt: TwinReceipt
+    #: Seconds after which the gateway has it; None: never.
+    appears: float | None = 0
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    #: Messages: seconds after its beginning, and the document.
+    deliveries: list[tuple[float, Order]] = field(default_factory=list)
+    #: How many workers die of it in a row.
+    crashes: int = 0
+
+
+def draw(random: Random, number: int) -> Story:
+    """Draw one receipt's story."""
+    order = _order(random, number)
+    api = random.choice(("v1", "v2"))
+    beginning = random.choices(list(BEGINNINGS), list(BEGINNINGS.values()))[0]
+    story = Story(beginning, order, TwinReceipt(order.order_id, order.amount, api=api))
+    _begin(story, random)
+    if random.random() < 0.1:
+        story.receipt.declined_as = random.choice((2, -2))
+    story.faults = {
+        "submit": _some(random, 0.35, lambda: _submit_fault(random, api)),
+        "look_up": _look_up_faults(random),
+        "cancel": _some(random, 0.4, lambda: _cancel_fault(random)),
+    }
+    story.deliveries = _deliveries(random, order)
+    story.crashes = random.randint(3, 9) if random.random() < 0.01 else 0
+    return story
+
+
+def _order(random: Random, number: int) -> Order:
+    """An order of its own, or now and then one that an earlier receipt has, too."""
+    shared = number > 0 and random.random() < 0.15
+    order_number = random.randint(max(0, number - 5), number - 1) if shared else number
+    return Order(f"r{number}", f"o{order_number}", Money(1000 + order_number, "KRW"), _items(random))
+
+
+def _items(random: Random) -> dict[str, int]:
+    kind = random.random()
+    if kind < 0.2:
+        return {}
+    if kind < 0.22:
+        return {"nowhere": 1, "plenty": 1}
+    if kind < 0.45:
+        return {random.choice(list(SCARCE)): random.randint(1, 2), "plenty": 1}
+    return {sku: random.randint(1, 3) for sku in PLENTY}
+
+
+def _begin(story: Story, random: Random) -> None:
+    """Set the gateway's receipt up as the beginning says."""
+    receipt = story.receipt
+    if story.beginning in STATUSES:
+        receipt.status = STATUSES[story.beginning]
+    if story.beginning in SETTERS:
+        SETTERS[story.beginning](story, random)
+    receipt.charges = int(receipt.status in (1, -20))
+
+
+def _soon_or_late(random: Random) -> float:
+    return random.choice((random.uniform(1, 8), LONG_SECONDS))
+
+
+def _other_amount(story: Story, random: Random) -> None:
+    story.receipt.amount = Money(story.receipt.amount.minor + 500, random.choice(("KRW", "USD")))
+
+
+def _partly_cancelled(story: Story, random: Random) -> None:
+    story.receipt.cancelled = random.randint(1, story.receipt.amount.minor - 1)
+
+
+def _in_flight(story: Story, random: Random) -> None:
+    story.receipt.status = IN_FLIGHT[story.receipt.api]
+    story.changes.append((_soon_or_late(random), random.choice((TwinReceipt.pay, _ready, _failed))))
+
+
+def _another_orders(story: Story, random: Random) -> None:
+    story.receipt.order_id = "somebody-else"
+    story.receipt.status = random.choice((1, 2))
+
+
+def _never_appears(story: Story, random: Random) -> None:
+    del random
+    story.appears = None
+
+
+def _appears_later(story: Story, random: Random) -> None:
+    story.appears = _soon_or_late(random)
+
+
+def _authorised_later(story: Story, random: Random) -> None:
+    story.changes.append((_soon_or_late(random), _ready))
+
+
+def _deposit(story: Story, random: Random) -> None:
+    story.receipt.status, story.receipt.virtual_account = {"v1": 2, "v2": 5}[story.receipt.api], True
+    story.changes.append((random.uniform(1, 9000), _pay_unless_charged))
+
+
+def _cancel_failed(story: Story, random: Random) -> None:
+    del random
+    story.receipt.status, story.receipt.api = -20, "v1"
+
+
+def _approved_elsewhere(story: Story, random: Random) -> None:
+    story.changes.append((random.uniform(0, 9000), _pay_unless_charged))
+
+
+STATUSES = {
+    "paid": 1,
+    "paid, other amount": 1,
+    "partly cancelled": 1,
+    "failed": -2,
+    "cancelled": 20,
+    "not authorised yet": 0,
+    "never authorised": 0,
+    "no payment": 11,
+    "undocumented": 77,
+}
+SETTERS: dict[str, Callable[[Story, Random], None]] = {
+    "other amount": _other_amount,
+    "paid, other amount": _other_amount,
+    "partly cancelled": _partly_cancelled,
+    "in flight": _in_flight,
+    "another order's": _another_orders,
+    "not there": _never_appears,
+    "not there yet": _appears_later,
+    "not authorised yet": _authorised_later,
+    "waits for a deposit": _deposit,
+    "cancel failed": _cancel_failed,
+    "approved elsewhere": _approved_elsewhere,
+}
+
+
+def _ready(receipt: TwinReceipt) -> None:
+    receipt.status = 2
+
+
+def _failed(receipt: TwinReceipt) -> None:
+    receipt.status = -2
+
+
+def _pay_unless_charged(receipt: TwinReceipt) -> None:
+    if receipt.status in (2, 5) and not receipt.charges:
+        receipt.pay()
+
+
+def _some(random: Random, chance: float, fault: Callable[[], Fault]) -> list[Fault]:
+    return [fault() for _ in range(random.randint(1, 3))] if random.random() < chance else []
+
+
+def _submit_fault(random: Random, api: str) -> Fault:
+    """A submit that acts or not, whatever it answers, and may stay hidden or in flight for a while."""
+    answer = _no(random)
+    acts = random.random() < 0.5
+    ended = not isinstance(answer, Silence) or answer.ended
+    if random.random() < 0.15:
+        seconds = random.choice((random.uniform(1, 8), LONG_SECONDS))
+        return Fault(answer, acts=acts, shows=IN_FLIGHT[api], shows_seconds=seconds)
+    if not acts:
+        return Fault(answer, acts=False)
+    hidden = random.uniform(0, HIDDEN_SECONDS if ended else HIDDEN_UNENDED_SECONDS)
+    return Fault(answer, shows=2, shows_seconds=hidden)
+
+
+def _no(random: Random) -> Answer:
+    """Anything but a clear yes."""
+    return random.choice(
+        (
+            Silence("timeout"),
+            Silence("connection reset"),
+            Silence("http 502", ended=True),
+            Silence("http 429", ended=True, retry_after_seconds=2),
+            Refused("-1001", "try again"),
+            Refused("-1002", "the card company is away"),
+        )
+    )
+
+
+def _look_up_faults(random: Random) -> list[Fault]:
+    kind = random.random()
+    if kind > 0.12:
+        return []
+    # Some are silent until the deadline is past.
+    many = 90 if kind < 0.005 else random.randint(1, 4)
+    return [Fault(Silence("http 500", ended=True))] * many
+
+
+def _cancel_fault(random: Random) -> Fault:
+    if random.random() < 0.5:
+        return Fault(Refused("RC_CANCEL_LATER"), acts=False)
+    return Fault(Silence("timeout"), acts=random.random() < 0.5)
+
+
+def _deliveries(random: Random, order: Order) -> list[tuple[float, Order]]:
+    deliveries = [(0.0, order)]
+    while random.random() < 0.2:
+        deliveries.append((random.choice((0.0, random.uniform(0, 30), random.uniform(0, 4000))), order))
+    if random.random() < 0.05:
+        other = replace(order, order_id="somebody-else")
+        deliveries.append((random.uniform(0, 40), other))
+    return deliveries

@@ -61,5 +61,5 @@ def _transport(broker: str) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": 10,
         "priority_steps": [0],
-        "queue_order_strategy": "priority",
+        "queue_order_strategy": "worker.broker.queues:again_first",
     }

@@ -60,10 +60,10 @@ class Settings(BaseSettings):
 
     bootpay_api: Literal["v1", "v2"] = "v2"
     bootpay_url: str = "https://api.bootpay.co.kr"
-    bootpay_application_id: str | None = None
-    bootpay_private_key: SecretStr | None = None
-    bootpay_client_key: str | None = None
-    bootpay_secret_key: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    bootpay_application_id: str = ""
+    bootpay_private_key: SecretStr = SecretStr("")
+    bootpay_client_key: str = ""
+    bootpay_secret_key: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
 
     worker_concurrency: Annotated[int, Field(ge=1, le=512)] = 32
 
@@ -127,7 +127,7 @@ class Settings(BaseSettings):
 
     @field_validator("bootpay_secret_key")
     @classmethod
-    def _has_keys(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _has_keys(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         if info.data.get("role") is not Role.WORKER:
             return value
         basic = bool(value and info.data.get("bootpay_client_key"))

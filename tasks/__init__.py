@@ -1,0 +1,1 @@
+"""What can be queued: thin, one file per job. The rules are in `confirmation/`."""

@@ -1,0 +1,1 @@
+"""How: the concrete parts and the processes. `app.py` is Celery's, `bootstrap.py` builds the parts."""

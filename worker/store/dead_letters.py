@@ -65,7 +65,7 @@ class DeadLetters:
         with named_errors(), self._engine.connect() as connection:
             connection.execute(text(_KEEP), values)
 
-    def list(self, most: int = 1000) -> list[dict[str, Any]]:
+    def newest(self, most: int = 1000) -> list[dict[str, Any]]:
         """The newest first, as the contract's list."""
         with named_errors(), self._engine.connect() as connection:
             return [_document(row) for row in connection.execute(text(_LIST), {"most": most})]

@@ -53,9 +53,10 @@ RETURNING o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at
 
 _MARK = """
 UPDATE payconfirm.outbox o
-SET published_at = clock_timestamp(), leased_until = NULL, place = nextval('payconfirm.feed')
-FROM (SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) AND published_at IS NULL
-      ORDER BY number) marked
+SET published_at = clock_timestamp(), leased_until = NULL, place = marked.place
+FROM (SELECT number, nextval('payconfirm.feed') AS place
+      FROM (SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) AND published_at IS NULL
+            ORDER BY number) unmarked) marked
 WHERE o.number = marked.number
 """
 

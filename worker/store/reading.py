@@ -48,7 +48,7 @@ class Reading:
         if row is None:
             return None
         announced: dict[str, Any] | None = row["announced"]
-        return announced or result_document(to_confirmation(row))
+        return announced or result_document(to_confirmation(dict(row)))
 
     def story(self, receipt_id: str) -> list[StoryStep]:
         """Who tried what when, what the gateway said, what was decided; oldest first."""

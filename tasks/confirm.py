@@ -1,0 +1,116 @@
+"""The jobs of a receipt: `payconfirm.confirm` from producers, `payconfirm.again` from the sweep."""
+
+import json
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Task
+from celery.exceptions import Reject
+from celery.signals import worker_shutting_down
+
+from confirmation.confirmation import Confirmation, Job
+from confirmation.errors import ClaimLost, DifferentDocument, StoreBusy, StoreUnavailable
+from confirmation.pipeline import confirm
+from payconfirm import InvalidOrder, read_document
+from worker import bootstrap
+from worker.app import app, settings
+from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK
+from worker.orders import to_order
+from worker.store.dead_letters import DeadLetter
+
+log = structlog.get_logger(__name__)
+
+#: While the database is away a task asks again this often, its message unacknowledged.
+ASK_AGAIN_SECONDS = 0.5
+
+_ending = False
+
+
+@worker_shutting_down.connect
+def _end(**_: object) -> None:
+    """Let tasks that wait for the database give their messages back."""
+    global _ending  # noqa: PLW0603 — one flag of the process
+    _ending = True
+
+
+@cache
+def parts() -> bootstrap.WorkerParts:
+    """This process's parts, built when its first message comes."""
+    return bootstrap.build_worker(settings())
+
+
+@app.task(name=CONFIRM_TASK, bind=True, acks_late=True, ignore_result=True)
+def confirm_payment(task: Task, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 — whatever a producer sent
+    """Confirm the payment of an order document, or keep what can't be used as a dead letter."""
+    try:
+        order = to_order(read_document(_only(arguments, named)))
+        patiently(lambda: carry(Job(order.receipt_id, order)))
+    except (InvalidOrder, DifferentDocument) as refusal:
+        letter = _letter(task, arguments, named, refusal)
+        patiently(lambda: parts().dead_letters.keep(letter))
+        log.warning("job.refused", receipt_id=letter.receipt_id, reason=str(refusal))
+
+
+@app.task(name=AGAIN_TASK, acks_late=True, ignore_result=True)
+def confirm_again(receipt_id: str, fence: str | None) -> None:
+    """Look at a receipt that is due, if it is still as the sweep saw it."""
+    patiently(lambda: carry(Job(receipt_id, fence=UUID(fence) if fence else None)))
+
+
+def carry(job: Job) -> None:
+    """Carry the receipt as far as it goes now, and say in one line how it stands."""
+    started = time.monotonic()
+    with structlog.contextvars.bound_contextvars(receipt_id=job.receipt_id):
+        try:
+            confirmation = confirm(job, parts().world)
+        except ClaimLost as lost:
+            log.warning("receipt.claim_lost", why=str(lost))
+            return
+        if confirmation is not None:
+            _tell(confirmation, time.monotonic() - started)
+
+
+def patiently(run: Callable[[], None]) -> None:
+    """Do it once the database is there. Ending meanwhile, give the message back."""
+    while True:
+        try:
+            return run()
+        except (StoreBusy, StoreUnavailable) as error:
+            log.warning("store.away", error=str(error))
+            if _ending:
+                raise Reject("the worker is ending", requeue=True) from error
+            time.sleep(ASK_AGAIN_SECONDS)
+
+
+def _only(arguments: tuple[Any, ...], named: dict[str, Any]) -> object:
+    if len(arguments) != 1 or named:
+        raise InvalidOrder("document: send exactly one argument, the order document")
+    return arguments[0]
+
+
+def _tell(confirmation: Confirmation, seconds: float) -> None:
+    if confirmation.final:
+        parts().hints.outbox()
+    log.info(
+        "receipt.carried",
+        state=confirmation.state.value,
+        attempt=confirmation.attempts,
+        reason=confirmation.reason,
+        seconds=round(seconds, 3),
+    )
+
+
+def _letter(task: Task, arguments: tuple[Any, ...], named: dict[str, Any], refusal: Exception) -> DeadLetter:
+    document = arguments[0] if arguments else None
+    receipt_id = document.get("receipt_id") if isinstance(document, dict) else None
+    return DeadLetter(
+        source="celery",
+        reason=str(refusal),
+        raw=json.dumps([arguments, named], ensure_ascii=False, default=str).encode(errors="surrogatepass"),
+        receipt_id=receipt_id if isinstance(receipt_id, str) else None,
+        task_id=task.request.id,
+    )

@@ -1,0 +1,38 @@
+"""The Celery application. Nothing connects here; tasks are named as strings in `config/celery.py`."""
+
+from functools import cache
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from config import logs
+from config.celery import configuration
+from config.settings import Role, Settings, load
+
+
+@cache
+def settings() -> Settings:
+    """This worker process's settings, read when they are first needed."""
+    return load(Role.WORKER)
+
+
+def _configuration() -> dict[str, Any]:
+    return configuration(settings())
+
+
+app = Celery("payconfirm")
+app.add_defaults(_configuration)
+
+
+def sender_app(given: Settings) -> Celery:
+    """Build an application for a process that only sends: the relay, the HTTP door."""
+    application = Celery("payconfirm", set_as_current=False)
+    application.conf.update(configuration(given))
+    return application
+
+
+@setup_logging.connect
+def _log_as_we_do(**_: object) -> None:
+    """Keep Celery from setting up logs of its own."""
+    logs.configure(settings())

@@ -1,0 +1,136 @@
+"""The one place that builds the concrete parts. Nothing connects until a part is first used."""
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from config.settings import Settings
+from confirmation.events import uuid7
+from confirmation.ports import Terms, World
+from worker.broker.hints import Hints
+from worker.broker.locks import RedisLock
+from worker.broker.queues import Sender
+from worker.broker.redis import make_redis
+from worker.gateway import Account, BootpayGateway
+from worker.relay.events import EventPublisher
+from worker.relay.results import ResultStore
+from worker.store.dead_letters import DeadLetters
+from worker.store.engine import make_engine
+from worker.store.ledger import Ledger
+from worker.store.outbox import Outbox
+from worker.store.reading import Reading
+from worker.store.schedule import Schedule
+
+#: The lock is over before the first lease is, so that it never keeps the sweep's message out.
+_LOCK_MARGIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class WorkerParts:
+    """What a worker process needs."""
+
+    world: World
+    dead_letters: DeadLetters
+    hints: Hints
+
+
+@dataclass(frozen=True)
+class RelayParts:
+    """What a relay process needs."""
+
+    schedule: Schedule
+    outbox: Outbox
+    dead_letters: DeadLetters
+    sender: Sender
+    results: ResultStore
+    events: EventPublisher
+    hints: Hints
+    redis: Redis
+
+
+@dataclass(frozen=True)
+class DoorParts:
+    """What the HTTP door needs."""
+
+    engine: Engine
+    ledger: Ledger
+    reading: Reading
+    sender: Sender
+
+
+def build_worker(settings: Settings) -> WorkerParts:
+    """Build a worker process."""
+    engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
+    world = World(
+        store=Ledger(engine),
+        gateway=build_gateway(settings),
+        lock=RedisLock(redis, settings.lookup_lease_seconds - _LOCK_MARGIN_SECONDS),
+        terms=_terms(settings),
+        tick=time.monotonic,
+        jitter=random.random,
+        event_id=uuid7,
+    )
+    return WorkerParts(world, DeadLetters(engine), Hints(redis))
+
+
+def build_relay(settings: Settings) -> RelayParts:
+    """Build a relay process."""
+    from worker.app import sender_app  # noqa: PLC0415 — the Celery application is built only where one is needed
+
+    engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
+    return RelayParts(
+        schedule=Schedule(engine, timedelta(seconds=settings.confirm_deadline_seconds)),
+        outbox=Outbox(engine),
+        dead_letters=DeadLetters(engine),
+        sender=Sender(sender_app(settings)),
+        results=ResultStore(redis),
+        events=EventPublisher(settings.events),
+        hints=Hints(redis),
+        redis=redis,
+    )
+
+
+def build_door(settings: Settings) -> DoorParts:
+    """Build the HTTP door."""
+    from worker.app import sender_app  # noqa: PLC0415 — as above
+
+    engine = build_engine(settings)
+    return DoorParts(engine, Ledger(engine), Reading(engine), Sender(sender_app(settings)))
+
+
+def build_gateway(settings: Settings) -> BootpayGateway:
+    """Build the gateway client, for workers and for the audit."""
+    account = Account(
+        api=settings.bootpay_api,
+        url=settings.bootpay_url,
+        application_id=settings.bootpay_application_id,
+        private_key=settings.bootpay_private_key.get_secret_value(),
+        client_key=settings.bootpay_client_key,
+        secret_key=settings.bootpay_secret_key.get_secret_value(),
+    )
+    return BootpayGateway(
+        account,
+        lookup_seconds=settings.lookup_seconds,
+        submit_seconds=settings.submit_seconds,
+        connections=settings.worker_concurrency,
+    )
+
+
+def build_engine(settings: Settings) -> Engine:
+    """Build the database engine; migrations and the command line need no more."""
+    url = settings.database_url.get_secret_value()
+    return make_engine(url, statement_seconds=settings.statement_seconds, lock_seconds=settings.lock_seconds)
+
+
+def _terms(settings: Settings) -> Terms:
+    return Terms(
+        deadline=timedelta(seconds=settings.confirm_deadline_seconds),
+        lookup_seconds=settings.lookup_seconds,
+        submit_seconds=settings.submit_seconds,
+        lookup_lease_seconds=settings.lookup_lease_seconds,
+        submit_lease_seconds=settings.submit_lease_seconds,
+    )

@@ -1,0 +1,39 @@
+"""Hints over Redis PUBLISH: they wake whoever waits, may be lost, and are never the truth."""
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+#: Wakes the relay: there is something in the outbox.
+OUTBOX = "payconfirm:outbox"
+#: Wakes those who wait for a result; the message is the receipt's id.
+RESULTS = "payconfirm:results"
+
+
+class Hints:
+    """Publishes hints; one that can't be published is dropped."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def outbox(self) -> None:
+        """Wake the relay."""
+        self._publish(OUTBOX, "")
+
+    def results(self, receipt_ids: list[str]) -> None:
+        """Wake those who wait for these receipts."""
+        try:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for receipt_id in receipt_ids:
+                    pipeline.publish(RESULTS, receipt_id)
+                pipeline.execute()
+        except RedisError as error:
+            log.warning("hint.lost", error=type(error).__name__)
+
+    def _publish(self, channel: str, message: str) -> None:
+        try:
+            self._redis.publish(channel, message)
+        except RedisError as error:
+            log.warning("hint.lost", error=type(error).__name__)

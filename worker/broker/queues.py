@@ -1,0 +1,64 @@
+"""Messages: sending them, how many wait, and in which order they are read."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from kombu.utils.scheduling import priority_cycle
+
+from config.celery import AGAIN, QUEUE
+
+#: Names of the tasks; the first is the contract's.
+CONFIRM_TASK = "payconfirm.confirm"
+AGAIN_TASK = "payconfirm.again"
+
+#: Once more, over a fresh connection: a pooled one may have died unnoticed. Two copies cost nothing.
+_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+class BrokerAway(Exception):
+    """The broker didn't take the message. The row stays due, so the sweep sends it later."""
+
+
+class again_first(priority_cycle):  # noqa: N801 — kombu names its cycles like this
+    """Reads the queue of rows that were claimed before, and only when it is empty the queue of new ones."""
+
+    def update(self, it: list[str]) -> None:
+        """Take the queues that are consumed from."""
+        self.items = sorted(it, key=lambda queue: queue != AGAIN)
+
+
+class Sender:
+    """Sends "look at this receipt" messages."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        connection = app.connection_for_write()  # not connected; it only knows its transport's errors
+        self._away = (OperationalError, *connection.connection_errors, *connection.channel_errors)
+
+    def new(self, document: Mapping[str, Any]) -> None:
+        """Send a new job, as a producer does. Raises `BrokerAway`."""
+        task_id = f"payconfirm-{document['receipt_id']}"
+        self._send(CONFIRM_TASK, [document], queue=QUEUE, task_id=task_id)
+
+    def again(self, receipt_id: str, fence: UUID | None) -> None:
+        """Send a row that is due, with the fence that was seen on it. Raises `BrokerAway`."""
+        queue = QUEUE if fence is None else AGAIN
+        self._send(AGAIN_TASK, [receipt_id, fence and str(fence)], queue=queue)
+
+    def waiting(self, queue: str) -> int:
+        """How many messages wait in a queue. Raises `BrokerAway`."""
+        try:
+            with self._app.pool.acquire(block=True) as connection:
+                declared = self._app.amqp.queues[queue](connection.default_channel).queue_declare()
+                return int(declared.message_count)
+        except self._away as error:
+            raise BrokerAway(type(error).__name__) from error
+
+    def _send(self, task: str, arguments: list[Any], **options: Any) -> None:  # noqa: ANN401 — Celery's own options
+        try:
+            self._app.send_task(task, arguments, retry=True, retry_policy=_RETRY, **options)
+        except self._away as error:
+            raise BrokerAway(type(error).__name__) from error

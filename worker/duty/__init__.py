@@ -1,0 +1,1 @@
+"""For people on duty: the command line, the audit, a receipt's story."""

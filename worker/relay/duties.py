@@ -1,0 +1,145 @@
+"""The relay's loops, one thread each, so that a part of the world that is away holds up only its own duty."""
+
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+from confirmation.errors import StoreBusy, StoreUnavailable
+from worker.bootstrap import RelayParts
+from worker.broker.hints import OUTBOX
+from worker.broker.queues import BrokerAway
+from worker.relay.sweep import Sweep
+from worker.store.outbox import Announcement
+
+log = structlog.get_logger(__name__)
+
+#: So many announcements are carried out in one turn.
+BATCH = 200
+#: How long a duty sleeps when there is nothing to do and nobody wakes it. The sweep's is part of the 20 s within which
+#: a dead worker's receipt moves again.
+SWEEP_SECONDS = 0.5
+OUTBOX_SECONDS = 1.0
+DEAD_LETTER_SECONDS = 1.0
+#: After a failure a duty rests this long, doubled each time, up to the longest.
+REST_SECONDS, LONGEST_REST_SECONDS = 0.2, 5.0
+#: The hint's subscription wakes up this often to see whether the relay is to end.
+_HINT_SECONDS = 0.5
+
+
+@dataclass
+class Duty:
+    """One loop: `turn` does what there is to do and says whether there was anything."""
+
+    name: str
+    turn: Callable[[], bool]
+    idle_seconds: float
+    woken: threading.Event = field(default_factory=threading.Event)
+
+
+def run(parts: RelayParts) -> None:
+    """Run every duty until SIGTERM or SIGINT; what a duty has begun it finishes."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    duties = duties_of(parts)
+    threads = [threading.Thread(target=keep_turning, args=(duty, stop), name=duty.name) for duty in duties]
+    threads.append(threading.Thread(target=_listen, args=(parts.redis, duties, stop), name="hints"))
+    for thread in threads:
+        thread.start()
+    log.info("relay.started")
+    stop.wait()
+    for duty in duties:
+        duty.woken.set()
+    for thread in threads:
+        thread.join()
+    log.info("relay.stopped")
+
+
+def duties_of(parts: RelayParts) -> list[Duty]:
+    """The relay's duties."""
+    sweep = Sweep(parts.schedule, parts.sender)
+    return [
+        Duty("sweep", sweep.turn, SWEEP_SECONDS),
+        Duty("results", lambda: store_results(parts), OUTBOX_SECONDS),
+        Duty("events", lambda: publish_events(parts), OUTBOX_SECONDS),
+        Duty("dead letters", lambda: answer_dead_letters(parts), DEAD_LETTER_SECONDS),
+    ]
+
+
+def keep_turning(duty: Duty, stop: threading.Event) -> None:
+    """Turn until told to stop. A failure is logged and rested on; it never ends the duty."""
+    rest = REST_SECONDS
+    while not stop.is_set():
+        duty.woken.clear()
+        try:
+            worked = duty.turn()
+        except Exception as error:  # noqa: BLE001 — a relay that ends is worse than one that tries again
+            _complain(duty, error)
+            stop.wait(rest)
+            rest = min(rest * 2, LONGEST_REST_SECONDS)
+            continue
+        rest = REST_SECONDS
+        if not worked:
+            duty.woken.wait(duty.idle_seconds)
+
+
+def store_results(parts: RelayParts) -> bool:
+    """Store final results for those who poll, and wake those who wait for them."""
+    results = parts.outbox.due_results(BATCH)
+    if results:
+        parts.results.store(results)
+        parts.outbox.mark_stored(results)
+        parts.hints.results([result.receipt_id for result in results])
+    return bool(results)
+
+
+def publish_events(parts: RelayParts) -> bool:
+    """Publish events in order, and give them their places in the feed."""
+    events = parts.outbox.take_events(BATCH)
+    if events:
+        _publish(parts, events)
+        parts.outbox.mark_published(events)
+    return bool(events)
+
+
+def _publish(parts: RelayParts, events: list[Announcement]) -> None:
+    try:
+        parts.events.publish(events)
+    except Exception:
+        parts.outbox.give_back(events)
+        raise
+
+
+def answer_dead_letters(parts: RelayParts) -> bool:
+    """Tell producers of unusable documents, unless their receipt has a row by now."""
+    letters = parts.dead_letters.unanswered(BATCH)
+    for letter in letters:
+        if not letter.has_row:
+            parts.results.store_failure(letter.task_id, letter.reason)
+    if letters:
+        parts.dead_letters.mark_answered(letters)
+    return bool(letters)
+
+
+def _listen(redis: Redis, duties: list[Duty], stop: threading.Event) -> None:
+    """Wake the outbox's duties on a hint. While Redis is away they poll."""
+    while not stop.is_set():
+        try:
+            with redis.pubsub(ignore_subscribe_messages=True) as subscription:
+                subscription.subscribe(OUTBOX)
+                while not stop.is_set():
+                    if subscription.get_message(timeout=_HINT_SECONDS):
+                        for duty in duties:
+                            duty.woken.set()
+        except RedisError:
+            stop.wait(REST_SECONDS)
+
+
+def _complain(duty: Duty, error: Exception) -> None:
+    expected = isinstance(error, StoreBusy | StoreUnavailable | BrokerAway | RedisError | OSError)
+    log.warning("relay.away", duty=duty.name, error=type(error).__name__, exc_info=None if expected else error)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from confirmation import waits
-from confirmation.answers import Answer, Cancelled, Refused, Seen, Silence
+from confirmation.answers import Absent, Answer, Cancelled, Refused, Seen, Silence
 from confirmation.cases import Case
 from confirmation.confirmation import Confirmation, Hold
 from confirmation.decisions import Decision, Refusal, Verb, decide, decide_refused
@@ -43,7 +43,7 @@ def submit(confirmation: Confirmation, world: World) -> Confirmation:
     if case.seen is Seen.PAID:
         return commit(case, Decision(Verb.COMMIT), world)
     heard = _hear(confirmation, answer, _now(confirmation, world))
-    step = Step("submit", _say(answer), "look up")
+    step = Step("submit", _say(case), "look up")
     lease = world.terms.lookup_lease_seconds
     return look(world.store.write(Commit(confirmation, heard, step, lease_seconds=lease)), world)
 
@@ -115,7 +115,7 @@ def cancel(case: Case, decision: Decision, world: World) -> Confirmation:
         return settle_void(sent, Decision(Verb.SETTLE_VOID, sending.void_reason), world)
     parked = replace(sending, cancel_refused=isinstance(answer, Refused), parks=sending.parks + 1)
     wait = waits.backoff(sending.parks, world.jitter())
-    return world.store.write(Commit(sending, parked, Step("cancel", _say(answer), "look up"), wait=wait))
+    return world.store.write(Commit(sending, parked, Step("cancel", _say(sent), "look up"), wait=wait))
 
 
 def settle_void(case: Case, decision: Decision, world: World) -> Confirmation:
@@ -231,7 +231,7 @@ def _now(confirmation: Confirmation, world: World) -> datetime:
 
 def _step(case: Case, decision: Decision, detail: str = "") -> Step:
     decided = f"{decision.verb}: {decision.reason}" if decision.reason else decision.verb.value
-    return Step(case.confirmation.state.value, _say(case.answer) or case.seen.value, decided, detail)
+    return Step(case.confirmation.state.value, _say(case), decided, detail)
 
 
 def _write(case: Case, decision: Decision, after: Confirmation, world: World, **beside: object) -> Confirmation:
@@ -244,14 +244,16 @@ def _commit(before: Confirmation, after: Confirmation, step: Step, world: World,
     return Commit(before, after, step, event=event, **beside)  # type: ignore[arg-type]
 
 
-def _say(answer: Answer) -> str:
+def _say(case: Case) -> str:
     """What was answered, in the words of a story."""
-    match answer:
+    match case.answer:
         case Refused(code=code, message=message):
             return f"refused {code} {message}".strip()
         case Silence(why=why):
             return f"no word: {why}"
         case Cancelled(message=message):
             return f"cancelled {message}".strip()
+        case Absent():
+            return "no such receipt"
         case _:
-            return ""
+            return case.seen.value

@@ -33,6 +33,7 @@ def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float =
         isolation_level="AUTOCOMMIT",
         pool_size=MOST_CONNECTIONS,
         max_overflow=0,
+        pool_timeout=statement_seconds,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "payconfirm",

@@ -47,6 +47,9 @@ class Stage(Protocol):
     def confirmed(self, confirmation: Confirmation) -> None:
         """Hold a receipt that was confirmed this moment against the gateway's truth."""
 
+    def looked(self, receipt_id: str) -> None:
+        """Let happen what happens just after the gateway was asked, before its answer arrives."""
+
     def must_crash(self, receipt_id: str) -> bool:
         """Say whether this receipt ends its worker now."""
 
@@ -161,7 +164,7 @@ class PassedGateway(Passage):
         if self._stage.must_crash(receipt_id):
             self._stage.note(receipt_id, "crashed")
             raise Killed
-        return self._call(receipt_id, "look up", lambda: self._gateway.look_up(receipt_id, start_by=start_by))
+        return self._call(receipt_id, "look up", lambda: self._look_up(receipt_id, start_by))
 
     def submit(self, receipt_id: str, *, start_by: float) -> Answer:
         """As the port."""
@@ -174,6 +177,11 @@ class PassedGateway(Passage):
         """As the port."""
         name = f"cancel {cancel_id}"
         return self._call(receipt_id, name, lambda: self._gateway.cancel(receipt_id, cancel_id, start_by=start_by))
+
+    def _look_up(self, receipt_id: str, start_by: float) -> Answer:
+        answer = self._gateway.look_up(receipt_id, start_by=start_by)
+        self._stage.looked(receipt_id)
+        return answer
 
     def _call(self, receipt_id: str, name: str, call: Callable[[], Answer]) -> Answer:
         answer: Answer = self.through(receipt_id, name, call)

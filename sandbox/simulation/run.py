@@ -13,7 +13,7 @@ from confirmation.states import State
 from sandbox.simulation.passages import Killed, PassedGateway, PassedLock, PassedStore
 from sandbox.simulation.promises import PromiseBroken, Promises
 from sandbox.simulation.scheduler import Scheduler
-from sandbox.simulation.stories import PLENTY, SCARCE, Change, Story, draw
+from sandbox.simulation.stories import PLENTY, SCARCE, Change, Story, draw, pay_unless_charged
 from sandbox.twins import Twins
 
 #: Between two receipts, on average: close enough that they meet, and not so close that none keeps its lease.
@@ -95,6 +95,13 @@ class Simulation:
             self._promises.confirmed(confirmation)
         except PromiseBroken as broken:
             raise self._told(confirmation.receipt_id, broken) from None
+
+    def looked(self, receipt_id: str) -> None:
+        """Let the receipt be approved elsewhere, if this is the look at which that happens."""
+        story = self._stories[receipt_id]
+        story.approved_at_look -= 1
+        if story.approved_at_look == 0 and receipt_id in self.twins.gateway.receipts:
+            self._change(receipt_id, (0, pay_unless_charged))
 
     def must_crash(self, receipt_id: str) -> bool:
         """Say whether this receipt ends its worker now."""

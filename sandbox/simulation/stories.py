@@ -39,6 +39,7 @@ BEGINNINGS = {
     "undocumented": 1,
     "cancel failed": 1,
     "approved elsewhere": 4,
+    "approved during a look": 4,
 }
 
 #: A change that the gateway makes by itself: after so many seconds, and a webhook tells of it.
@@ -58,6 +59,8 @@ class Story:
     changes: list[Change] = field(default_factory=list)
     #: Messages: seconds after its beginning, and the document.
     deliveries: list[tuple[float, Order]] = field(default_factory=list)
+    #: The look during which somebody else approves it; 0: none.
+    approved_at_look: int = 0
     #: How many workers die of it in a row.
     crashes: int = 0
 
@@ -146,7 +149,7 @@ def _authorised_later(story: Story, random: Random) -> None:
 
 def _deposit(story: Story, random: Random) -> None:
     story.receipt.status, story.receipt.virtual_account = {"v1": 2, "v2": 5}[story.receipt.api], True
-    story.changes.append((random.uniform(1, 9000), _pay_unless_charged))
+    story.changes.append((random.uniform(1, 9000), pay_unless_charged))
 
 
 def _cancel_failed(story: Story, random: Random) -> None:
@@ -155,7 +158,11 @@ def _cancel_failed(story: Story, random: Random) -> None:
 
 
 def _approved_elsewhere(story: Story, random: Random) -> None:
-    story.changes.append((random.uniform(0, 9000), _pay_unless_charged))
+    story.changes.append((random.uniform(0, 9000), pay_unless_charged))
+
+
+def _approved_at_a_look(story: Story, random: Random) -> None:
+    story.approved_at_look = random.randint(1, 6)
 
 
 STATUSES = {
@@ -181,6 +188,7 @@ SETTERS: dict[str, Callable[[Story, Random], None]] = {
     "waits for a deposit": _deposit,
     "cancel failed": _cancel_failed,
     "approved elsewhere": _approved_elsewhere,
+    "approved during a look": _approved_at_a_look,
 }
 
 
@@ -192,7 +200,8 @@ def _failed(receipt: TwinReceipt) -> None:
     receipt.status = -2
 
 
-def _pay_unless_charged(receipt: TwinReceipt) -> None:
+def pay_unless_charged(receipt: TwinReceipt) -> None:
+    """Have the buyer pay by another way, where nothing was paid yet."""
     if receipt.status in (2, 5) and not receipt.charges:
         receipt.pay()
 

@@ -29,6 +29,8 @@ class TwinRow:
     fence: UUID | None = None
     leased_until: datetime | None = None
     due_at: datetime | None = None
+    #: Whether somebody asked for a look since the claim: what the worker saw may be from before.
+    asked: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class TwinStore:
         if row.confirmation.state in ENDED or row.fence != job.fence or self._leased(row):
             return row.confirmation
         row.fence = UUID(int=next(self._fences))
+        row.asked = False
         claimed = row.confirmation
         row.confirmation = replace(claimed, attempts=claimed.attempts + 1, idle_claims=claimed.idle_claims + 1)
         return self._grant(row, granted, lease_seconds)
@@ -106,9 +109,10 @@ class TwinStore:
     # What others do to the rows ---------------------------------------------------------------------------------------
 
     def look_now(self, receipt_id: str) -> None:
-        """Have the receipt looked at, as a webhook does."""
+        """Have the receipt looked at, as a webhook does; where a worker is on it, once that one is done."""
         row = self.rows[receipt_id]
         if row.confirmation.state not in ENDED:
+            row.asked = True
             self._due(row, self.clock.now())
 
     def next_due(self) -> datetime | None:
@@ -187,6 +191,8 @@ class TwinStore:
             return self._grant(row, granted, commit.lease_seconds)
         row.leased_until = None
         self._due(row, None if commit.wait is None else now + commit.wait)
+        if row.asked:
+            self.look_now(after.receipt_id)
         return row.confirmation
 
     def _own(self, after: Confirmation) -> None:

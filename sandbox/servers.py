@@ -33,7 +33,8 @@ CANNOT_GO_ON = 2
 class Servers:
     """Both servers of one state folder, running. As a context manager it stops them at the end."""
 
-    def __init__(self, postgres: Postgres, redis: Redis, stopping: ExitStack) -> None:
+    def __init__(self, folder: Path, postgres: Postgres, redis: Redis, stopping: ExitStack) -> None:
+        self.folder = folder
         self.postgres = postgres
         self.redis = redis
         self._stopping = stopping
@@ -52,6 +53,11 @@ class Servers:
         """Stop Redis, then PostgreSQL, and give the folder free."""
         self._stopping.close()
 
+    def discard(self) -> None:
+        """Stop both and remove everything that they kept."""
+        self.stop()
+        _clean(self.folder)
+
     def __enter__(self) -> Self:
         return self
 
@@ -66,8 +72,8 @@ class Servers:
 def start(folder: Path, *, durable: bool = True) -> Servers:
     """Start both servers with their state in `folder`, or raise `AlreadyRunning`.
 
-    Durable servers lose nothing that they have acknowledged, whatever crashes. The others are for tests: fast, a crash
-    may lose the last commits, and a restarted Redis is empty.
+    Durable servers lose nothing that they have acknowledged, whichever process is killed. The others are for tests:
+    fast, a kill may lose the last commits, and a restarted Redis is empty.
     """
     folder = folder.absolute()
     with ExitStack() as stack:
@@ -83,7 +89,7 @@ def start(folder: Path, *, durable: bool = True) -> Servers:
             server.log.unlink(missing_ok=True)
             server.start()
         write_note(folder, Addresses(postgres.url, redis.url))
-        return Servers(postgres, redis, stack.pop_all())
+        return Servers(folder, postgres, redis, stack.pop_all())
     raise AssertionError  # an ExitStack of these swallows nothing
 
 
@@ -132,7 +138,7 @@ def _open_psql(folder: Path) -> int:
     where = {"PGHOST": address.hostname, "PGPORT": str(address.port), "PGDATABASE": address.path[1:]}
     who = {"PGUSER": address.username, "PGPASSWORD": address.password}
     environment = clean_environment() | {name: value or "" for name, value in (where | who).items()}
-    os.execve(psql, ["psql"], environment)  # noqa: S606 - there is nothing in it that a shell is needed for
+    os.execve(psql, [str(psql)], environment)  # noqa: S606 - there is nothing in it that a shell is needed for
 
 
 def _clean(folder: Path) -> int:

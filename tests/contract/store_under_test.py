@@ -1,0 +1,119 @@
+"""What the store's contract needs of a store beside its port: time that can be moved, and eyes.
+
+A store takes part by a factory in `STORES`, a context manager that yields a `StoreUnderTest`.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from confirmation.confirmation import Confirmation
+from confirmation.ports import Store
+from sandbox.twins import Twins
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of `confirmations`, as anybody may read it."""
+
+    confirmation: Confirmation
+    fence: UUID | None
+    leased_until: datetime | None
+    due_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """One row of `outbox`."""
+
+    id: UUID
+    sequence: int
+    type: str
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One row of `stock`, with what its reservations say."""
+
+    available: int
+    held: int
+    sold: int
+
+
+class StoreUnderTest(Protocol):
+    """A store, seen from outside."""
+
+    store: Store
+
+    def now(self) -> datetime:
+        """Give the store's own time."""
+
+    def advance(self, seconds: float) -> None:
+        """Have it be so much later; a real store's rows are moved into the past instead."""
+
+    def row(self, receipt_id: str) -> Row | None:
+        """Read a row."""
+
+    def set_stock(self, sku: str, available: int) -> None:
+        """Make so many available."""
+
+    def stock(self, sku: str) -> Shelf:
+        """Count an item."""
+
+    def steps(self, receipt_id: str) -> list[str]:
+        """Give what each step decided, oldest first."""
+
+    def outbox(self, receipt_id: str) -> list[Told]:
+        """Give what was told, in order."""
+
+    def polled(self, receipt_id: str) -> list[dict[str, Any]]:
+        """Give the documents that wait to be stored for those who poll because somebody asked again."""
+
+
+class TwinUnderTest:
+    """The twin in memory."""
+
+    def __init__(self):
+        self._twins = Twins()
+        self.store = self._twins.store
+
+    def now(self):
+        return self._twins.clock.now()
+
+    def advance(self, seconds):
+        self._twins.clock.advance(seconds)
+
+    def row(self, receipt_id):
+        row = self.store.rows.get(receipt_id)
+        return row and Row(row.confirmation, row.fence, row.leased_until, row.due_at)
+
+    def set_stock(self, sku, available):
+        self.store.stock.put(sku, available)
+
+    def stock(self, sku):
+        count = self.store.stock.counts[sku]
+        return Shelf(count.available, count.held, count.sold)
+
+    def steps(self, receipt_id):
+        return [step.decided for step in self.store.steps.get(receipt_id, [])]
+
+    def outbox(self, receipt_id):
+        return [
+            Told(told.id, told.sequence, told.type, told.document) for told in self.store.outbox.get(receipt_id, [])
+        ]
+
+    def polled(self, receipt_id):
+        return [told.document for told in self.store.told_again if told.document["receipt_id"] == receipt_id]
+
+
+@contextmanager
+def twin(request):
+    del request
+    yield TwinUnderTest()
+
+
+#: Every store that must keep the contract, by name; a factory gets pytest's `request`, for the fixtures it needs.
+STORES = {"twin": twin}

@@ -31,12 +31,12 @@ class Results:
     """The result store as a producer sees it. Opens no connection before the first question; threads may share it."""
 
     def __init__(self, url: str) -> None:
-        # One fresh connection for one that had died unnoticed; a store that is silent isn't asked twice.
+        # No retries inside a call, which would multiply the times above: `wait` asks again, `read` says so at once.
         self._redis = Redis.from_url(
             url,
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisAway,)),
+            retry=Retry(NoBackoff(), 0),
         )
 
     def read(self, receipt_id: str) -> ResultDocument | None:

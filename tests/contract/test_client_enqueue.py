@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from urllib.parse import urlsplit
 
 import celery
 import kombu
@@ -49,6 +50,37 @@ def silent_port():
         listening.bind(("127.0.0.1", 0))
         listening.listen(16)
         yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def forgetful_port(redis_url):
+    """A way to the broker that loses the answer to the first message, and the connection with it."""
+    port = urlsplit(redis_url).port
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        lost = threading.Event()
+        threading.Thread(target=_let_in, args=(door, port, lost), daemon=True).start()
+        yield door.getsockname()[1]
+        assert lost.is_set(), "no answer was lost: this proved nothing"
+
+
+def _let_in(door, port, lost):
+    with contextlib.suppress(OSError):
+        while True:
+            outside, _ = door.accept()
+            inside = socket.create_connection(("127.0.0.1", port))
+            threading.Thread(target=_carry, args=(outside, inside, lost), daemon=True).start()
+
+
+def _carry(outside, inside, lost):
+    """Carry one question in and its answer out, until there are no more or the answer is lost."""
+    with outside, inside, contextlib.suppress(OSError):
+        while asked := outside.recv(65_536):
+            inside.sendall(asked)
+            answer = inside.recv(65_536)
+            if b"LPUSH" in asked and not lost.is_set():
+                lost.set()
+                return
+            outside.sendall(answer)
 
 
 def envelopes(store):
@@ -143,6 +175,19 @@ def test_many_threads_share_one_client(client, store):
     sent = envelopes(store)
     assert len({body(envelope)[0][0]["receipt_id"] for envelope in sent}) == len(sent) == 320
     assert len({envelope["properties"]["delivery_tag"] for envelope in sent}) == 320
+
+
+def test_a_lost_answer_leaves_two_messages_of_one_task_and_a_yes(forgetful_port, redis_url, store):
+    """
+    Harmless, since the receipt's row makes them one job; an error here would only have it sent a third time.
+    """
+    url = redis_url.replace(f":{urlsplit(redis_url).port}/", f":{forgetful_port}/")
+    with payconfirm.Client.from_url(url) as client:
+        client.enqueue(DOCUMENT)
+
+    first, second = envelopes(store)
+    assert first["headers"]["id"] == second["headers"]["id"] == "payconfirm-5afd6be8e13f33616f2876ac"
+    assert body(first) == body(second)
 
 
 def test_connections_that_died_in_the_pool_are_replaced(client, store):

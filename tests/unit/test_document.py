@@ -388,6 +388,17 @@ def test_metadata_that_holds_itself_ends_in_a_refusal_at_once():
     assert [error["field"] for error in refusal(GOOD | {"metadata": circle}).errors] == ["metadata"]
 
 
+def test_metadata_that_unfolds_without_end_is_given_up_early():
+    """
+    Twenty lists that hold each other twice are a million once written out.
+    """
+    bomb = []
+    for _ in range(20):
+        bomb = [bomb, bomb]
+
+    assert str(refusal(GOOD | {"metadata": {"a": bomb}})) == "metadata: takes at most 4096 bytes as JSON"
+
+
 def test_an_error_repeats_little_of_what_was_sent_and_no_secret():
     refused = refusal(
         GOOD
@@ -399,7 +410,8 @@ def test_an_error_repeats_little_of_what_was_sent_and_no_secret():
         }
     )
 
-    assert "hunter2" not in str(refused)
+    too_long = refusal(GOOD | {"callback_url": "https://admin:hunter2@shop.example/" + "a" * 2048})
+    assert "hunter2" not in str(refused) + str(too_long)
     assert "4111" not in str(refused)
     for error in refused.errors:
         assert "x" * 80 not in error["message"]

@@ -3,9 +3,12 @@
 import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from confirmation.answers import GatewayReceipt, Silence
 from confirmation.errors import ClaimLost
 from worker.gateway import Account, BootpayGateway
 
+ROOT = Path(__file__).parents[2]
 #: The deadline of a call in these tests, and what a busy machine may add to it.
 DEADLINE_SECONDS = 0.5
 PATIENCE_SECONDS = 5.0
@@ -211,6 +215,23 @@ def test_a_handshake_that_never_ends_is_left_at_the_deadline(server):
     assert took < DEADLINE_SECONDS + PATIENCE_SECONDS
 
 
+def test_a_handshake_has_only_what_the_connecting_has_left(server, watch, monkeypatch):
+    connect = socket.socket.connect
+
+    def slowly(self, address):
+        watch.pushed += 30 - DEADLINE_SECONDS
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", slowly)
+    account = Account("v2", server.url.replace("http", "https"), client_key="c", secret_key="s")
+    gateway = BootpayGateway(account, submit_seconds=30, tick=watch)
+
+    answer, took = timed(gateway, "submit")
+
+    assert answer == Silence("no connection in time", ended=True)
+    assert took < DEADLINE_SECONDS + PATIENCE_SECONDS
+
+
 def test_a_resolver_that_hangs_is_left_at_the_deadline(server, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: server.stopped.wait() and [])
 
@@ -304,6 +325,29 @@ def test_a_redirect_is_not_followed(server, gateway):
     assert len(server.requests) == 1
 
 
+FORK = """
+import os, sys, time
+from worker.gateway import Account, BootpayGateway
+
+def ask():
+    gateway = BootpayGateway(Account("v2", sys.argv[1], client_key="c", secret_key="s"))
+    print(type(gateway.look_up("r-1", start_by=time.monotonic() + 60)).__name__, flush=True)
+
+ask()
+child = os.fork()
+ask() if child == 0 else os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_asks_for_itself(server):
+    server.steps = [http(RECEIPT)] * 2
+
+    command = [sys.executable, "-W", "ignore", "-c", FORK, server.url]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout.split() == ["GatewayReceipt"] * 2
+
+
 # Bodies -------------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +383,7 @@ def test_a_body_of_just_under_a_mebibyte_is_read(server):
         (http(RECEIPT)[:-5], False),
         (b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(RECEIPT).encode()[:-5], False),
         (b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":', False),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}", False),
         (b"HTTP/1.1 200", False),
         (b"what?\r\n\r\n", False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}", False),
@@ -350,6 +395,7 @@ def test_a_body_of_just_under_a_mebibyte_is_read(server):
         "cut",
         "cut without a length",
         "cut chunk",
+        "negative chunk",
         "cut head",
         "no HTTP",
         "two lengths",

@@ -10,8 +10,10 @@ longer than it has time.
 """
 
 import io
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -24,7 +26,11 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from worker.gateway.call import current
 
-_resolver = ThreadPoolExecutor(1, thread_name_prefix="resolver")
+
+@cache
+def _resolver(_process_id: int) -> ThreadPoolExecutor:
+    """Return the process's resolver. A thread doesn't survive a fork, so a child has another."""
+    return ThreadPoolExecutor(1, thread_name_prefix="resolver")
 
 
 class _Reader(io.RawIOBase):
@@ -77,7 +83,7 @@ class _Connection(HTTPConnection):
         raise NewConnectionError(self, "can't connect") from failure
 
     def _resolve(self) -> list[tuple[Any, ...]]:
-        asked = _resolver.submit(socket.getaddrinfo, self._dns_host, self.port, 0, socket.SOCK_STREAM)
+        asked = _resolver(os.getpid()).submit(socket.getaddrinfo, self._dns_host, self.port, 0, socket.SOCK_STREAM)
         try:
             return asked.result(current().remaining_seconds())
         except socket.gaierror as error:

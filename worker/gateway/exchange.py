@@ -39,10 +39,11 @@ def exchange(session: requests.Session, request: requests.Request, call: Call, *
         try:
             response = _send(session, prepared, call, repeatable=repeatable)
             try:
-                return _read(response, call)
+                return _read(response)
             finally:
                 response.close()
-        except (requests.RequestException, HTTPError, OSError) as error:
+        # ValueError: http.client's own, for a chunk of negative length.
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             return Silence(_why(call, error), ended=not call.sent)
 
 
@@ -64,13 +65,12 @@ def _why(call: Call, error: Exception) -> str:
     return f"{'no whole answer' if call.sent else 'no connection'} ({type(error).__name__})"
 
 
-def _read(response: requests.Response, call: Call) -> Reply | Silence:
+def _read(response: requests.Response) -> Reply | Silence:
     body = bytearray()
     while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return Silence(f"{response.status_code}, more than {MAX_BODY_BYTES} bytes")
-        call.remaining_seconds()
     document = parse(bytes(body))
     if document is None and not _has_end(response):
         return Silence(f"{response.status_code}, cut off")

@@ -90,7 +90,11 @@ def template_database(servers):
     name = "template_payconfirm"
     _administer(servers, f"CREATE DATABASE {name}")
     migrate = [sys.executable, "-m", "worker", "migrate"]
-    environment = os.environ | {"DATABASE_URL": _with_path(servers.addresses.database_url, name)}
+    addresses = {
+        "DATABASE_URL": _with_path(servers.addresses.database_url, name),
+        "REDIS_URL": servers.addresses.redis_url,
+    }
+    environment = os.environ | addresses
     done = subprocess.run(migrate, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"migrate failed: {done.stdout}{done.stderr}"
     return name

@@ -1,6 +1,7 @@
 """Events to the topic exchange, as structured CloudEvents."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from kombu import Connection, Exchange, Producer
@@ -37,7 +38,8 @@ class EventPublisher:
         """Give the connection up."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.connection.collapse()
+            with suppress(*producer.connection.connection_errors):  # a broken one can't say goodbye
+                producer.connection.release()
 
     def _connect(self) -> Producer:
         options: dict[str, Any] = {"confirm_publish": True} if self._url.startswith("amqp") else {"socket_timeout": 5}

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 
 from confirmation.answers import GatewayReceipt, Silence
 from confirmation.errors import ClaimLost
@@ -211,7 +212,7 @@ def test_a_server_that_says_nothing_is_left_at_the_deadline(server, gateway, nam
 def test_a_handshake_that_never_ends_is_left_at_the_deadline(server):
     answer, took = timed(basic(server.url.replace("http", "https")), "submit")
 
-    assert answer == Silence("no connection in time", ended=True)
+    assert answer == Silence("nothing sent in time", ended=True)
     assert took < DEADLINE_SECONDS + PATIENCE_SECONDS
 
 
@@ -228,7 +229,7 @@ def test_a_handshake_has_only_what_the_connecting_has_left(server, watch, monkey
 
     answer, took = timed(gateway, "submit")
 
-    assert answer == Silence("no connection in time", ended=True)
+    assert answer == Silence("nothing sent in time", ended=True)
     assert took < DEADLINE_SECONDS + PATIENCE_SECONDS
 
 
@@ -238,8 +239,25 @@ def test_a_resolver_that_hangs_is_left_at_the_deadline(server, monkeypatch):
     answer, took = timed(basic(server.url), "submit")
     server.stopped.set()
 
-    assert answer == Silence("no connection in time", ended=True)
+    assert answer == Silence("nothing sent in time", ended=True)
     assert took < DEADLINE_SECONDS + PATIENCE_SECONDS
+
+
+def test_past_the_deadline_nothing_is_sent_even_on_a_kept_connection(server, watch, monkeypatch):
+    account = Account("v2", server.url, client_key="c", secret_key="s")
+    gateway = BootpayGateway(account, submit_seconds=10, tick=watch)
+    server.steps = [http(RECEIPT)] * 2
+    call(gateway, "look_up")
+    prepare = requests.Session.prepare_request
+
+    def slowly(self, request):
+        watch.pushed += 15
+        return prepare(self, request)
+
+    monkeypatch.setattr(requests.Session, "prepare_request", slowly)
+
+    assert call(gateway, "submit") == Silence("nothing sent in time", ended=True)
+    assert len(server.requests) == 1
 
 
 def test_a_token_that_drips_takes_from_the_same_deadline(server):
@@ -272,7 +290,7 @@ def test_nobody_there_is_a_silence_of_a_call_that_never_began(server, gateway):
     answer = call(gateway, "submit")
 
     assert answer.ended
-    assert "no connection" in answer.why
+    assert "nothing sent" in answer.why
 
 
 @pytest.mark.parametrize("end", [close, reset])

@@ -61,8 +61,8 @@ def _send(
 def _why(call: Call, error: Exception) -> str:
     # The error's own text may hold an address or a header; its name can't.
     if call.over:
-        return "no whole answer in time" if call.sent else "no connection in time"
-    return f"{'no whole answer' if call.sent else 'no connection'} ({type(error).__name__})"
+        return "no whole answer in time" if call.sent else "nothing sent in time"
+    return f"{'no whole answer' if call.sent else 'nothing sent'} ({type(error).__name__})"
 
 
 def _read(response: requests.Response) -> Reply | Silence:

@@ -1,6 +1,6 @@
 """What the store's contract needs of a store beside its port: time that can be moved, and eyes.
 
-A store takes part by a factory in `STORES`, a context manager that yields a `StoreUnderTest`.
+A store takes part by a context manager that yields a `StoreUnderTest`: `twin` here, `ledger` beside it.
 """
 
 from contextlib import contextmanager
@@ -54,6 +54,9 @@ class StoreUnderTest(Protocol):
     def advance(self, seconds: float) -> None:
         """Have it be so much later; a real store's rows are moved into the past instead."""
 
+    def as_it_is_now(self, moment: datetime) -> datetime:
+        """Give a moment that was read before, as the rows have it since time was moved."""
+
     def row(self, receipt_id: str) -> Row | None:
         """Read a row."""
 
@@ -86,6 +89,9 @@ class TwinUnderTest:
     def advance(self, seconds):
         self._twins.clock.advance(seconds)
 
+    def as_it_is_now(self, moment):
+        return moment
+
     def row(self, receipt_id):
         row = self.store.rows.get(receipt_id)
         return row and Row(row.confirmation, row.fence, row.leased_until, row.due_at)
@@ -114,6 +120,3 @@ def twin(request):
     del request
     yield TwinUnderTest()
 
-
-#: Every store that must keep the contract, by name; a factory gets pytest's `request`, for the fixtures it needs.
-STORES = {"twin": twin}

@@ -2,9 +2,11 @@
 
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Engine, text
 
+from confirmation.confirmation import Confirmation
 from confirmation.events import result_document
 from worker.store.engine import named_errors
 from worker.store.rows import to_confirmation
@@ -22,6 +24,13 @@ SELECT at, attempt, phase, seen, decided, detail, stale FROM payconfirm.steps
 WHERE receipt_id = :receipt_id ORDER BY number
 """
 
+_ROW = "SELECT * FROM payconfirm.confirmations WHERE receipt_id = :receipt_id"
+
+_EVENTS = """
+SELECT sequence, type, id, at, published_at FROM payconfirm.outbox
+WHERE receipt_id = :receipt_id ORDER BY sequence
+"""
+
 
 class StoryStep(NamedTuple):
     """One line of a receipt's story."""
@@ -33,6 +42,26 @@ class StoryStep(NamedTuple):
     decided: str
     detail: str
     stale: bool
+
+
+class StoryEvent(NamedTuple):
+    """One announcement of a receipt; not yet published where it has no time for it."""
+
+    sequence: int
+    type: str
+    id: UUID
+    at: datetime
+    published_at: datetime | None
+
+
+class WholeStory(NamedTuple):
+    """All that is known of a receipt, at one moment."""
+
+    confirmation: Confirmation
+    due_at: datetime | None
+    leased_until: datetime | None
+    steps: list[StoryStep]
+    events: list[StoryEvent]
 
 
 class Reading:
@@ -54,3 +83,15 @@ class Reading:
         """Who tried what when, what the gateway said, what was decided; oldest first."""
         with named_errors(), self._engine.connect() as connection:
             return [StoryStep(*row) for row in connection.execute(text(_STORY), {"receipt_id": receipt_id})]
+
+    def whole_story(self, receipt_id: str) -> WholeStory | None:
+        """The row, its steps and its events, all as of one moment; None for a receipt without a row."""
+        once = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        named = {"receipt_id": receipt_id}
+        with named_errors(), once.connect() as connection:
+            row = connection.execute(text(_ROW), named).mappings().one_or_none()
+            if row is None:
+                return None
+            steps = [StoryStep(*step) for step in connection.execute(text(_STORY), named)]
+            events = [StoryEvent(*event) for event in connection.execute(text(_EVENTS), named)]
+        return WholeStory(to_confirmation(dict(row)), row["due_at"], row["leased_until"], steps, events)

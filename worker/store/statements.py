@@ -23,7 +23,7 @@ CLAIM_NEW = (
     _INSERT
     + """
 ON CONFLICT (receipt_id) DO UPDATE SET
-    fence = excluded.fence, leased_until = excluded.leased_until, due_at = excluded.due_at,
+    fence = excluded.fence, leased_until = excluded.leased_until, due_at = excluded.due_at, asked = false,
     attempts = c.attempts + 1, idle_claims = c.idle_claims + 1
 WHERE c.fence IS NULL AND c.state = 'received'
   AND (c.order_id, c.amount, c.currency, c.items)
@@ -35,7 +35,7 @@ RETURNING c.*, clock_timestamp() AS now
 #: Claim the row that still has the fence which the message names, unless a lease runs or it has ended.
 CLAIM_AGAIN = """
 UPDATE payconfirm.confirmations SET
-    fence = CAST(:fence AS uuid),
+    fence = CAST(:fence AS uuid), asked = false,
     leased_until = clock_timestamp() + CAST(:lease AS interval),
     due_at = clock_timestamp() + CAST(:lease AS interval),
     attempts = attempts + 1, idle_claims = idle_claims + 1
@@ -50,7 +50,7 @@ REPLACE = """
 UPDATE payconfirm.confirmations SET
     order_id = :order_id, amount = :amount, currency = :currency, items = CAST(:items AS jsonb),
     callback_url = :callback_url, metadata = CAST(:metadata AS jsonb),
-    state = 'received', reason = NULL, message = '', void_reason = NULL, payment = NULL, fence = NULL,
+    state = 'received', reason = NULL, message = '', void_reason = NULL, payment = NULL, fence = NULL, asked = false,
     leased_until = NULL, due_at = clock_timestamp() + CAST(:due AS interval), attempts = 0, idle_claims = 0,
     seen = NULL, seen_since = NULL, looks = 0, parks = 0, submits = 0, submitted_until = NULL, refusal = NULL,
     declined = false, cancel_number = 1, cancel_refused = false,
@@ -79,7 +79,9 @@ _SET = """
     submitted_until = :submitted_until, refusal = :refusal, declined = :declined,
     cancel_number = :cancel_number, cancel_refused = :cancel_refused,
     leased_until = clock_timestamp() + CAST(:lease AS interval),
-    due_at = clock_timestamp() + CAST(:due AS interval),
+    due_at = CASE
+        WHEN asked AND CAST(:lease AS interval) IS NULL AND :state NOT IN ('confirmed', 'voided') THEN clock_timestamp()
+        ELSE clock_timestamp() + CAST(:due AS interval) END,
     updated_at = clock_timestamp(),
     state_since = CASE WHEN state = :state THEN state_since ELSE clock_timestamp() END
 """
@@ -181,7 +183,7 @@ FROM (SELECT 1) one LEFT JOIN moved ON true
 #: A worker that had lost its claim changes nothing, but what it learnt is kept and looked into at once.
 STALE = """
 WITH nudged AS (
-    UPDATE payconfirm.confirmations SET due_at = clock_timestamp()
+    UPDATE payconfirm.confirmations SET due_at = clock_timestamp(), asked = true
     WHERE receipt_id = :receipt_id AND state NOT IN ('confirmed', 'voided')
 )
 INSERT INTO payconfirm.steps (id, receipt_id, fence, attempt, phase, seen, decided, detail, stale)

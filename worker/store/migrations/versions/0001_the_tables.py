@@ -24,6 +24,7 @@ CREATE TABLE payconfirm.confirmations (
     fence           uuid,                                        -- null: never claimed
     leased_until    timestamptz,
     due_at          timestamptz,
+    asked           boolean NOT NULL DEFAULT false,              -- for a look, since the claim; what was seen is older
     owns_order      boolean NOT NULL DEFAULT false,
     attempts        integer NOT NULL DEFAULT 0,
     idle_claims     integer NOT NULL DEFAULT 0,

@@ -19,7 +19,9 @@ VISIBILITY_SECONDS = 60
 def configuration(settings: Settings) -> dict[str, Any]:
     """Celery's settings for this process."""
     return {
-        "broker_url": settings.broker,
+        # Not `broker_url`: a variable CELERY_BROKER_URL of some other program would win over it.
+        "broker_read_url": settings.broker,
+        "broker_write_url": settings.broker,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # the default of 100 ends the worker
         "broker_transport_options": _transport(settings.broker),

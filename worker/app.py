@@ -1,10 +1,13 @@
 """The Celery application. Nothing connects here; tasks are named as strings in `config/celery.py`."""
 
+import json
 from functools import cache
 from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
+from kombu import serialization
+from kombu.utils.json import dumps
 
 from config import logs
 from config.celery import configuration
@@ -20,6 +23,10 @@ def settings() -> Settings:
 def _configuration() -> dict[str, Any]:
     return configuration(settings())
 
+
+# kombu's own reader makes Python objects of whatever says `__type__` and `__value__`, or fails over it. A document is
+# what it says.
+serialization.register("json", dumps, json.loads, content_type="application/json", content_encoding="utf-8")
 
 app = Celery("payconfirm")
 app.add_defaults(_configuration)

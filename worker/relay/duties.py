@@ -116,14 +116,16 @@ def _publish(parts: RelayParts, events: list[Announcement]) -> None:
 
 
 def answer_dead_letters(parts: RelayParts) -> bool:
-    """Tell producers of unusable documents, unless their receipt has a row by now."""
-    letters = parts.dead_letters.unanswered(BATCH)
-    for letter in letters:
-        if not letter.has_row:
-            parts.results.store_failure(letter.task_id, letter.reason)
-    if letters:
-        parts.dead_letters.mark_answered(letters)
-    return bool(letters)
+    """Tell producers of unusable documents; take it back once their receipt has a row."""
+    answers = parts.dead_letters.to_answer(BATCH)
+    for answer in answers:
+        if answer.has_row:
+            parts.results.withdraw_failure(answer.task_id)
+        else:
+            parts.results.store_failure(answer.task_id, answer.reason)
+    if answers:
+        parts.dead_letters.mark_answered(answers)
+    return bool(answers)
 
 
 def _listen(redis: Redis, duties: list[Duty], stop: threading.Event) -> None:

@@ -29,6 +29,14 @@ return 1
 
 _FAILURE_SEQUENCE = -1
 
+_WITHDRAW_FAILURE = """
+local stored = redis.call('GET', KEYS[1])
+if not stored then return 0 end
+local readable, old = pcall(cjson.decode, stored)
+if readable and type(old) == 'table' and old['status'] == 'FAILURE' then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
+
 
 class ResultStore:
     """Stores what Celery's `AsyncResult` reads under the job's task id."""
@@ -48,6 +56,10 @@ class ResultStore:
         """Tell the producer of an unusable document, unless a result stands there."""
         error = {"exc_type": "InvalidOrder", "exc_message": [reason], "exc_module": "payconfirm.errors"}
         self._put(self._redis, task_id, "FAILURE", error, _FAILURE_SEQUENCE)
+
+    def withdraw_failure(self, task_id: str) -> None:
+        """Take a FAILURE back: the receipt has a row after all. A result stays."""
+        self._redis.eval(_WITHDRAW_FAILURE, 1, f"celery-task-meta-{task_id}")
 
     def _put(self, redis: Any, task_id: str, status: str, result: dict[str, Any], sequence: int) -> None:  # noqa: ANN401 — a client or a pipeline of one
         stored: dict[str, Any] = {

@@ -14,22 +14,24 @@ from worker.store.engine import named_errors
 LONGEST_REASON = 2000
 
 _KEEP = """
-INSERT INTO payconfirm.dead_letters (id, source, reason, receipt_id, task_id, raw, answered_at)
+INSERT INTO payconfirm.dead_letters (id, source, reason, receipt_id, task_id, raw, answer)
 VALUES (CAST(:id AS uuid), :source, :reason, :receipt_id, :task_id, :raw,
-        CASE WHEN CAST(:task_id AS text) IS NULL THEN clock_timestamp() END)
+        CASE WHEN CAST(:task_id AS text) IS NOT NULL THEN 'due' END)
 """
 
 _LIST = "SELECT id, at, source, reason, receipt_id, raw FROM payconfirm.dead_letters ORDER BY at DESC LIMIT :most"
 
-#: A bad copy never hides a good job's result: only a receipt without a row is answered.
-_UNANSWERED = """
+#: A bad copy never hides a good job's result: a FAILURE stands only while the receipt has no row. Results are kept for
+#: a day, so an older one has gone by itself.
+_TO_ANSWER = """
 SELECT d.id, d.task_id, d.reason, c.receipt_id IS NOT NULL AS has_row
-FROM payconfirm.dead_letters d LEFT JOIN payconfirm.confirmations c
-     ON d.task_id = 'payconfirm-' || c.receipt_id
-WHERE d.answered_at IS NULL ORDER BY d.at LIMIT :most
+FROM payconfirm.dead_letters d LEFT JOIN payconfirm.confirmations c ON c.receipt_id = substr(d.task_id, 12)
+WHERE d.answer = 'due'
+   OR (d.answer = 'stored' AND c.receipt_id IS NOT NULL AND d.at > clock_timestamp() - interval '25 hours')
+ORDER BY d.at LIMIT :most
 """
 
-_ANSWERED = "UPDATE payconfirm.dead_letters SET answered_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))"
+_ANSWERED = "UPDATE payconfirm.dead_letters SET answer = :answer WHERE id = ANY(CAST(:ids AS uuid[]))"
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class DeadLetter:
 
 
 @dataclass(frozen=True)
-class Unanswered:
-    """A producer that polls for a job which will never be."""
+class Answer:
+    """What a producer who polls for an unusable document must be told: FAILURE, or nothing now that there is a row."""
 
     id: str
     task_id: str
@@ -70,16 +72,18 @@ class DeadLetters:
         with named_errors(), self._engine.connect() as connection:
             return [_document(row) for row in connection.execute(text(_LIST), {"most": most})]
 
-    def unanswered(self, most: int) -> list[Unanswered]:
-        """Those whose producer hasn't been told."""
+    def to_answer(self, most: int) -> list[Answer]:
+        """Those whose producers haven't been told, or were told what is no longer so."""
         with named_errors(), self._engine.connect() as connection:
-            rows = connection.execute(text(_UNANSWERED), {"most": most})
-            return [Unanswered(str(row.id), row.task_id, row.reason, row.has_row) for row in rows]
+            rows = connection.execute(text(_TO_ANSWER), {"most": most})
+            return [Answer(str(row.id), row.task_id, row.reason, row.has_row) for row in rows]
 
-    def mark_answered(self, letters: list[Unanswered]) -> None:
+    def mark_answered(self, answers: list[Answer]) -> None:
         """Say that these producers have been told."""
         with named_errors(), self._engine.connect() as connection:
-            connection.execute(text(_ANSWERED), {"ids": [letter.id for letter in letters]})
+            for answer, has_row in (("stored", False), ("withdrawn", True)):
+                ids = [told.id for told in answers if told.has_row is has_row]
+                connection.execute(text(_ANSWERED), {"ids": ids, "answer": answer})
 
 
 def _document(row: Any) -> dict[str, Any]:  # noqa: ANN401 — a row

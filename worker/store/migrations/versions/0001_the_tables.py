@@ -115,9 +115,11 @@ CREATE TABLE payconfirm.dead_letters (
     receipt_id  text,
     task_id     text,
     raw         bytea NOT NULL,
-    answered_at timestamptz                                      -- when the producer's FAILURE was stored
+    -- What the producer who polls is told: null, nobody polls; due; a FAILURE is stored; it was withdrawn, since the
+    -- receipt has a row after all.
+    answer      text CHECK (answer IN ('due', 'stored', 'withdrawn'))
 );
-CREATE INDEX dead_letters_unanswered ON payconfirm.dead_letters (at) WHERE answered_at IS NULL;
+CREATE INDEX dead_letters_answered ON payconfirm.dead_letters (at) WHERE answer IN ('due', 'stored');
 CREATE INDEX dead_letters_by_time ON payconfirm.dead_letters (at);
 """
 

@@ -44,8 +44,11 @@ class Stage(Protocol):
     def check(self, receipt_id: str) -> None:
         """Hold the receipt against the promises."""
 
-    def confirmed(self, confirmation: Confirmation) -> None:
-        """Hold a receipt that was confirmed this moment against the gateway's truth."""
+    def moved(self, confirmation: Confirmation) -> None:
+        """Hold a receipt that entered a state this moment against the gateway's truth."""
+
+    def excuse(self, receipt_id: str) -> None:
+        """Know that this receipt's money may move after the look that led to a no."""
 
     def looked(self, receipt_id: str) -> None:
         """Let happen what happens just after the gateway was asked, before its answer arrives."""
@@ -128,7 +131,7 @@ class PassedStore(Passage):
     def _write(self, commit: Commit) -> Confirmation:
         written = self._store.write(commit)
         if written.state is not commit.before.state:
-            self._stage.confirmed(written)
+            self._stage.moved(written)
         return written
 
     def _commit(self, name: str, commit: Commit, call: Callable[[Commit], Any]) -> Any:  # noqa: ANN401 - see through
@@ -191,6 +194,7 @@ class PassedGateway(Passage):
         """The check of the lease is past, and the worker stands still before it sends: the gap that remains."""
         if self._tick() > start_by:
             raise ClaimLost("too little of the lease is left")
+        self._stage.excuse(receipt_id)
         self.pause(receipt_id, "between the check and the first byte")
         return float("inf")
 

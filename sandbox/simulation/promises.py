@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from confirmation.answers import GatewayReceipt, Seen, see
 from confirmation.confirmation import Confirmation
 from confirmation.states import Reason, State
-from sandbox.twins import Twins
+from sandbox.twins import TwinReceipt, Twins
 
 #: Where the gateway's receipt says this, no machine can end a review.
 FOR_PEOPLE = {
@@ -31,6 +31,8 @@ class Promises:
         self._store = twins.store
         self._gateway = twins.gateway
         self._put = stock
+        #: Receipts whose money may move after the look that led to a no: only a late look can find that.
+        self.excused: set[str] = set()
         self._events: dict[str, int] = {}
         self._event_ids: set[object] = set()
         self._order_paid_by: dict[str, str] = {}
@@ -49,14 +51,20 @@ class Promises:
             self._check_stock(row.confirmation)
             self._check_events(row.confirmation)
 
-    def confirmed(self, confirmation: Confirmation) -> None:
-        """Hold a receipt that was confirmed this moment against the gateway's truth."""
-        if confirmation.state is not State.CONFIRMED:
-            return
+    def moved(self, confirmation: Confirmation) -> None:
+        """Hold a receipt that entered a state this moment against the gateway's truth, not by the rules' own eyes."""
+        receipt = self._gateway.receipts.get(confirmation.receipt_id)
+        if confirmation.state is State.CONFIRMED:
+            self._check_paid(confirmation, receipt)
+        told_no = confirmation.state is State.REJECTED and confirmation.reason is not Reason.ORDER_MISMATCH
+        if told_no and receipt and receipt.taken and confirmation.receipt_id not in self.excused:
+            _broken(f"said no ({confirmation.reason}), and the gateway keeps {receipt.taken}")
+
+    def _check_paid(self, confirmation: Confirmation, receipt: TwinReceipt | None) -> None:
         order = confirmation.order
-        truth = see(self._gateway.truth(order.receipt_id), order)
-        if truth is not Seen.PAID:
-            _broken(f"confirmed, and the gateway says: {truth}")
+        paid = receipt and receipt.status == 1 and receipt.amount == order.amount and not receipt.cancelled
+        if not paid or receipt is None or receipt.order_id != order.order_id:
+            _broken(f"confirmed, and the gateway says: {receipt}")
         payer = self._order_paid_by.setdefault(order.order_id, order.receipt_id)
         if payer != order.receipt_id:
             _broken(f"{order.order_id} is paid twice: by {payer}, too")

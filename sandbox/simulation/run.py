@@ -20,8 +20,8 @@ from sandbox.twins import Twins
 ARRIVAL_SECONDS = 2.0
 #: Each world has this many receipts: memory stays small, and a failure is found in a short story.
 RECEIPTS_IN_A_WORLD = 500
-#: Long after the last late look, and after a day of trying to cancel.
-LONGEST_SECONDS = 3 * 86_400.0
+#: Long after a day of trying to cancel, and after four days of hourly late looks without a word.
+LONGEST_SECONDS = 7 * 86_400.0
 LOST_MESSAGES = 0.03
 
 
@@ -89,12 +89,16 @@ class Simulation:
         except PromiseBroken as broken:
             raise self._told(receipt_id, broken) from None
 
-    def confirmed(self, confirmation: Confirmation) -> None:
-        """Hold a receipt that was confirmed this moment against the gateway's truth."""
+    def moved(self, confirmation: Confirmation) -> None:
+        """Hold a receipt that entered a state this moment against the gateway's truth."""
         try:
-            self._promises.confirmed(confirmation)
+            self._promises.moved(confirmation)
         except PromiseBroken as broken:
             raise self._told(confirmation.receipt_id, broken) from None
+
+    def excuse(self, receipt_id: str) -> None:
+        """Know that this receipt's money may move after the look that led to a no."""
+        self._promises.excused.add(receipt_id)
 
     def looked(self, receipt_id: str) -> None:
         """Let the receipt be approved elsewhere, if this is the look at which that happens."""
@@ -113,6 +117,8 @@ class Simulation:
 
     def _begin(self, story: Story) -> None:
         receipt_id = story.order.receipt_id
+        if story.may_move_late:
+            self.excuse(receipt_id)
         for call, faults in story.faults.items():
             self.twins.gateway.tell(receipt_id, call, *faults)
         if story.appears is not None:

@@ -64,6 +64,12 @@ class Story:
     #: How many workers die of it in a row.
     crashes: int = 0
 
+    @property
+    def may_move_late(self) -> bool:
+        """Whether money may move unseen: paid by another way, or by a submit that said no, acted, and hid it."""
+        hidden = any(fault.acts and isinstance(fault.answer, Refused) for fault in self.faults.get("submit", []))
+        return hidden or self.approved_at_look > 0 or any(change is pay_unless_charged for _, change in self.changes)
+
 
 def draw(random: Random, number: int) -> Story:
     """Draw one receipt's story."""
@@ -244,7 +250,7 @@ def _look_up_faults(random: Random) -> list[Fault]:
         return []
     # Some are silent until the deadline is past.
     many = 90 if kind < 0.005 else random.randint(1, 4)
-    return [Fault(Silence("http 500", ended=True))] * many
+    return [Fault()] * random.randint(0, 3) + [Fault(Silence("http 500", ended=True))] * many
 
 
 def _cancel_fault(random: Random) -> Fault:

@@ -3,19 +3,55 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from pydantic import ValidationError
+from sqlalchemy import Engine
 
 from config import logs
 from config.settings import Role, Settings, load
+from payconfirm.checks import check_receipt_id
+from payconfirm.document import OrderLine
 from worker import bootstrap
+from worker.duty import explain as story
+from worker.duty import showing
+from worker.duty.plainly import PlainGroup
+from worker.store.dead_letters import DeadLetters
 from worker.store.migrations import migrate as migrate_schema
-from worker.store.stock import Stock
+from worker.store.reading import Reading
+from worker.store.stock import Shelf, Stock
 
-cli = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+_HELP = "For people on duty: set it up, look after it, ask what happened."
+
+cli = typer.Typer(
+    cls=PlainGroup, help=_HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 stock_cli = typer.Typer(help="Set and show stock.", no_args_is_help=True)
 cli.add_typer(stock_cli, name="stock")
 
-out = Console()
+#: More of one SKU than any shop has; the sums of many such stay far below what the database counts to.
+MOST_AVAILABLE = 10**12
+#: So many dead letters are listed, the newest.
+MOST_DEAD_LETTERS = 1000
+
+
+def _receipt_id(value: str) -> str:
+    try:
+        return check_receipt_id(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _sku(value: str | None) -> str | None:
+    """Take what an order document takes."""
+    try:
+        return value if value is None else OrderLine(sku=value, quantity=1).sku
+    except ValidationError:
+        raise typer.BadParameter(f"takes {OrderLine.model_fields['sku'].description}") from None
+
+
+ReceiptId = Annotated[str, typer.Argument(metavar="RECEIPT", callback=_receipt_id, help="The receipt_id.")]
+Sku = Annotated[str, typer.Argument(metavar="SKU", callback=_sku)]
+Available = Annotated[int, typer.Argument(metavar="N", min=0, max=MOST_AVAILABLE)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _settings(role: Role = Role.OTHER) -> Settings:
@@ -24,11 +60,14 @@ def _settings(role: Role = Role.OTHER) -> Settings:
     return settings
 
 
+def _engine() -> Engine:
+    return bootstrap.build_engine(_settings())
+
+
 @cli.command()
 def migrate() -> None:
     """Bring the database's schema up to date; once a deploy, safe to repeat."""
-    revision = migrate_schema(bootstrap.build_engine(_settings()))
-    out.print(f"schema payconfirm is at revision {revision}")
+    showing.say(f"schema payconfirm is at revision {migrate_schema(_engine())}")
 
 
 @cli.command()
@@ -39,10 +78,90 @@ def relay() -> None:
     duties.run(bootstrap.build_relay(_settings()))
 
 
+@cli.command()
+def health(*, as_json: AsJson = False) -> None:
+    """Ask whether database, Redis and broker answer: exit 0, or 1 and which one doesn't."""
+    from worker.duty.health import look  # noqa: PLC0415 — the broker's client takes long to import
+
+    found = look(_settings())
+    ok = all(part.ok for part in found)
+    if as_json:
+        showing.say_json({"ok": ok, "parts": [part.as_data() for part in found]})
+    else:
+        for part in found:
+            showing.say(f"{part.part}: {'ok' if part.ok else 'NOT OK'}, {part.detail}")
+    raise typer.Exit(0 if ok else 1)
+
+
 @stock_cli.command("set")
-def stock_set(
-    sku: Annotated[str, typer.Argument()], available: Annotated[int, typer.Argument(min=0, max=10**15)]
+def stock_set(sku: Sku, available: Available) -> None:
+    """Make N of a SKU available; the difference is written down."""
+    _show_shelves([Stock(_engine()).set(sku, available, "set by hand")])
+
+
+@stock_cli.command("show")
+def stock_show(sku: Annotated[str | None, typer.Argument(metavar="[SKU]", callback=_sku)] = None) -> None:
+    """Show what is available, held and sold, of one SKU or of all. An unknown SKU: exit 1."""
+    shelves = Stock(_engine()).show(sku)
+    if sku is not None and not shelves:
+        _unknown(f"no SKU {sku} in stock")
+    _show_shelves(shelves)
+
+
+@cli.command()
+def explain(receipt_id: ReceiptId, *, as_json: AsJson = False) -> None:
+    """Tell a receipt's story: who tried what when, what the gateway said, why it ended as it did."""
+    told = Reading(_engine()).whole_story(receipt_id)
+    if told is None:
+        _unknown(f"no receipt {receipt_id}")
+    elif as_json:
+        showing.say_json(story.as_data(told))
+    else:
+        story.show(told, showing.console())
+
+
+@cli.command("dead-letters")
+def dead_letters(*, as_json: AsJson = False) -> None:
+    """List what came in and nobody could use, the newest first; its raw bytes are in the JSON."""
+    letters = DeadLetters(_engine()).newest(MOST_DEAD_LETTERS)
+    if as_json:
+        showing.say_json(letters)
+    else:
+        lines = showing.table("at", "from", "receipt", "why")
+        for letter in letters:
+            words = (letter["at"], letter["source"], letter["receipt_id"] or "-", letter["reason"])
+            lines.add_row(*map(showing.printable, words))
+        showing.console().print(lines if letters else "none")
+    if len(letters) == MOST_DEAD_LETTERS:
+        showing.complain(f"these are the newest {MOST_DEAD_LETTERS}; there may be more")
+
+
+@cli.command()
+def audit(
+    *,
+    gateway: Annotated[bool, typer.Option("--gateway", help="Look every receipt up at the gateway, too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Make so many of a SKU available; the difference is written down."""
-    shelf = Stock(bootstrap.build_engine(_settings())).set(sku, available, "set by hand")
-    out.print(f"{shelf.sku}: {shelf.available} available, {shelf.held} held, {shelf.sold} sold")
+    """Check that everything adds up: exit 0, or 1 and what doesn't. What is in review is listed."""
+    from worker.duty.audit import audit as look_through  # noqa: PLC0415 — only this command needs it
+
+    settings = _settings(Role.WORKER if gateway else Role.OTHER)
+    asked = bootstrap.build_gateway(settings) if gateway else None
+    report = look_through(bootstrap.build_engine(settings), asked, showing.console(stderr=True))
+    if as_json:
+        showing.say_json(report.as_data())
+    else:
+        report.show(showing.console())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def _show_shelves(shelves: list[Shelf]) -> None:
+    lines = showing.table("SKU", "available", "held", "sold")
+    for shelf in shelves:
+        lines.add_row(showing.printable(shelf.sku), str(shelf.available), str(shelf.held), str(shelf.sold))
+    showing.console().print(lines)
+
+
+def _unknown(words: str) -> None:
+    showing.complain(showing.printable(words))
+    raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What the audit reads: everything as of one moment, in a stream; and receipts by the page, for a walk that takes long."""
+"""What the audit reads: all as of one moment, in a stream; and receipts by the page, for a walk that takes long."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,7 +60,8 @@ class Snapshot:
     def stream(self, statement: str) -> Iterator[Row]:
         """Give the rows one after the other; only some of them are in memory at once."""
         options = {"stream_results": True, "yield_per": _ROWS_AT_ONCE}
-        yield from self._connection.execute(text(statement), execution_options=options).mappings()
+        for row in self._connection.execute(text(statement), execution_options=options):
+            yield row._asdict()
 
     def states(self) -> dict[str, int]:
         """How many receipts are in each state."""

@@ -1,0 +1,185 @@
+"""What must add up, each check as data: a name, the sentence that it holds the books to, and the rows that break it.
+
+A check's SQL gives only what is wrong: each row names its `receipt_id` or its `sku`, and the other columns fill in the
+message. Adding a check is adding one here.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from worker.duty.showing import of_each
+from worker.store.auditing import Row
+
+#: Waits are seconds long and a lease is at most 19 s: what is due for longer than this is forgotten.
+OVERDUE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that doesn't add up."""
+
+    check: str
+    message: str
+    receipt_id: str | None = None
+    sku: str | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON has it; without the subject that it isn't about."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise about the books, and how to find what breaks it."""
+
+    name: str
+    promise: str
+    message: str
+    sql: str
+
+    def finding(self, row: Row) -> Finding:
+        """Say what is wrong with this row."""
+        words = {name: of_each(value) if isinstance(value, dict) else value for name, value in row.items()}
+        return Finding(self.name, self.message.format(**words), row.get("receipt_id"), row.get("sku"))
+
+
+#: Where the items are held and the order is owned: while the outcome of a submit is open.
+_UNDECIDED = "(c.state = 'submitting' OR (c.state = 'review' AND c.review_from = 'submitting'))"
+
+#: What a receipt has in one state of its reservations, as its document writes the items.
+_ITEMS = """
+SELECT receipt_id, jsonb_object_agg(sku, quantity) AS items FROM payconfirm.reservations
+WHERE state = '{state}' GROUP BY receipt_id
+"""
+
+CHECKS = (
+    Check(
+        "stock",
+        "what is available is what people put in, less what is held and sold, and never below zero",
+        "{available} available; put in {put_in}, less {held} held and {sold} sold, makes {right}",
+        """
+SELECT sku, available, put_in, held, sold, put_in - held - sold AS right FROM (
+    SELECT sku, sum(available) AS available, sum(put_in) AS put_in, sum(held) AS held, sum(sold) AS sold
+    FROM (
+        SELECT sku, available, 0 AS put_in, 0 AS held, 0 AS sold FROM payconfirm.stock
+        UNION ALL SELECT sku, 0, change, 0, 0 FROM payconfirm.stock_changes
+        UNION ALL SELECT sku, 0, 0, quantity, 0 FROM payconfirm.reservations WHERE state = 'held'
+        UNION ALL SELECT sku, 0, 0, 0, quantity FROM payconfirm.reservations WHERE state = 'sold'
+    ) moves GROUP BY sku
+) shelves WHERE available <> put_in - held - sold OR available < 0 ORDER BY sku
+""",
+    ),
+    Check(
+        "sold",
+        "a confirmed receipt has sold exactly its items",
+        "ordered {ordered}, sold {sold}",
+        f"""
+SELECT c.receipt_id, c.items AS ordered, COALESCE(r.items, '{{}}') AS sold
+FROM payconfirm.confirmations c LEFT JOIN ({_ITEMS.format(state="sold")}) r USING (receipt_id)
+WHERE c.state = 'confirmed' AND c.items <> COALESCE(r.items, '{{}}')
+""",
+    ),
+    Check(
+        "sold_unconfirmed",
+        "nothing is sold that was never confirmed",
+        "{quantity} of {item} sold, but the receipt was never confirmed",
+        """
+SELECT r.receipt_id, r.sku AS item, r.quantity FROM payconfirm.reservations r
+WHERE r.state = 'sold' AND NOT EXISTS (
+    SELECT FROM payconfirm.outbox o WHERE o.receipt_id = r.receipt_id AND o.type = 'payconfirm.confirmed')
+""",
+    ),
+    Check(
+        "held",
+        "a receipt whose outcome is open holds exactly its items",
+        "{state}: ordered {ordered}, held {held}",
+        f"""
+SELECT c.receipt_id, c.state, c.items AS ordered, COALESCE(r.items, '{{}}') AS held
+FROM payconfirm.confirmations c LEFT JOIN ({_ITEMS.format(state="held")}) r USING (receipt_id)
+WHERE {_UNDECIDED} AND c.items <> COALESCE(r.items, '{{}}')
+""",
+    ),
+    Check(
+        "held_for_nobody",
+        "nothing is held for a receipt that isn't open",
+        "{quantity} of {item} held, but the receipt is {state}",
+        f"""
+SELECT r.receipt_id, r.sku AS item, r.quantity, COALESCE(c.state, 'unknown') AS state
+FROM payconfirm.reservations r LEFT JOIN payconfirm.confirmations c USING (receipt_id)
+WHERE r.state = 'held' AND (c.receipt_id IS NULL OR NOT {_UNDECIDED})
+""",
+    ),
+    Check(
+        "owner",
+        "an order is owned by its receipt while that one is open or confirmed, and by no other",
+        "{state}, and owns order {order_id}: {owns_order}",
+        f"""
+SELECT c.receipt_id, c.order_id, c.state, c.owns_order FROM payconfirm.confirmations c
+WHERE c.owns_order <> (c.state = 'confirmed' OR {_UNDECIDED})
+""",
+    ),
+    Check(
+        "one_owner",
+        "one order has one payment",
+        "order {order_id} is owned by {receipts}",
+        """
+SELECT min(receipt_id) AS receipt_id, order_id, string_agg(receipt_id, ', ' ORDER BY receipt_id) AS receipts
+FROM payconfirm.confirmations WHERE owns_order GROUP BY order_id HAVING count(*) > 1
+""",
+    ),
+    Check(
+        "sequence",
+        "a receipt's events are numbered from 1 to its sequence, each number once",
+        "the row says {sequence}, its events are {numbers}",
+        """
+SELECT receipt_id, COALESCE(c.sequence, 0) AS sequence, COALESCE(o.numbers, 'none') AS numbers
+FROM payconfirm.confirmations c FULL JOIN (
+    SELECT receipt_id, count(*) AS events, count(DISTINCT sequence) AS different, min(sequence) AS first,
+           max(sequence) AS last, string_agg(sequence::text, ', ' ORDER BY sequence) AS numbers
+    FROM payconfirm.outbox GROUP BY receipt_id
+) o USING (receipt_id)
+WHERE (COALESCE(o.events, 0), COALESCE(o.different, 0), COALESCE(o.last, 0), COALESCE(o.first, 1))
+      IS DISTINCT FROM (c.sequence, c.sequence, c.sequence, 1)
+""",
+    ),
+    Check(
+        "told",
+        "what ended, and what people are asked about, was told as that",
+        "{state}, but the last thing told is {told}",
+        """
+SELECT c.receipt_id, c.state, COALESCE(o.type, 'nothing') AS told
+FROM payconfirm.confirmations c LEFT JOIN (
+    SELECT DISTINCT ON (receipt_id) receipt_id, type FROM payconfirm.outbox
+    WHERE type <> 'payconfirm.drift' ORDER BY receipt_id, sequence DESC
+) o USING (receipt_id)
+WHERE c.state IN ('confirmed', 'rejected', 'voided', 'review') AND o.type IS DISTINCT FROM 'payconfirm.' || c.state
+""",
+    ),
+    Check(
+        "forgotten",
+        "what is open has a time at which it is looked at again",
+        "{state}, and nobody will look at it again",
+        """
+SELECT receipt_id, state FROM payconfirm.confirmations
+WHERE state IN ('received', 'submitting', 'voiding', 'review') AND due_at IS NULL
+""",
+    ),
+    Check(
+        "never_ends",
+        "what ended well, or was voided, isn't looked at any more",
+        "{state}, but still due or leased",
+        """
+SELECT receipt_id, state FROM payconfirm.confirmations
+WHERE state IN ('confirmed', 'voided') AND (due_at IS NOT NULL OR leased_until IS NOT NULL)
+""",
+    ),
+    Check(
+        "overdue",
+        f"nothing is due for more than {OVERDUE_SECONDS} s (is a relay running, and a worker?)",
+        "{state}, due for {seconds} s",
+        f"""
+SELECT receipt_id, state, extract(epoch FROM now() - due_at)::bigint AS seconds FROM payconfirm.confirmations
+WHERE due_at < now() - interval '{OVERDUE_SECONDS} seconds' ORDER BY due_at
+""",
+    ),
+)

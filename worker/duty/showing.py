@@ -1,0 +1,67 @@
+"""How things are shown: to people as text, to programs as JSON. What others wrote never reaches a terminal as it is."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from confirmation.order import Money
+
+#: Where nobody says how wide the output is (a file, a pipe), lines may be this long.
+_WIDTH = 150
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Give the terminal. Nothing in a text is taken for markup."""
+    made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not made.is_terminal:
+        made.width = _WIDTH
+    return made
+
+
+def say(words: str) -> None:
+    """Print one line, not wrapped."""
+    typer.echo(words)
+
+
+def complain(words: str) -> None:
+    """Print one line to stderr."""
+    typer.echo(words, err=True)
+
+
+def say_json(value: Any) -> None:  # noqa: ANN401 — anything that JSON has
+    """Print JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def table(*columns: str) -> Table:
+    """Begin a table without lines; cells are folded rather than cut."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def printable(words: object) -> str:
+    """Give the words without anything that a terminal could obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(words))
+
+
+def moment(at: datetime) -> str:
+    """A time in UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
+
+
+def of_each(items: Mapping[str, int]) -> str:
+    """Items as people read them."""
+    return ", ".join(f"{quantity} of {sku}" for sku, quantity in items.items()) or "nothing"
+
+
+def money(amount: Money) -> str:
+    """An amount as people read it."""
+    return f"{Decimal(str(amount.as_document())):,f} {amount.currency}"

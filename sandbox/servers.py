@@ -142,8 +142,13 @@ def _open_psql(folder: Path) -> int:
 
 
 def _clean(folder: Path) -> int:
-    with lock(folder):
-        forget_outside(folder)
+    # A demo keeps its servers in a folder of its own below: what runs there must not lose its data either.
+    places = {folder, *(found.parent for found in folder.rglob("lock"))}
+    with ExitStack() as held:
+        for place in places:
+            held.enter_context(lock(place))
+        for place in places:
+            forget_outside(place)
         shutil.rmtree(folder)
     return 0
 

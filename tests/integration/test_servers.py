@@ -372,6 +372,15 @@ def test_the_foreground_program_prints_the_urls_refuses_a_second_and_ends_with_c
             socket.create_connection(("127.0.0.1", urlsplit(url).port))
 
 
+def test_what_still_runs_is_not_cleaned_away(quick, folder, monkeypatch, capsys):
+    monkeypatch.setattr(module, "STATE", folder.parent)
+
+    assert module.main(["--clean"]) == 2
+
+    assert f"already running at 127.0.0.1:{quick.postgres.port}" in capsys.readouterr().err
+    assert sql(quick, "SELECT 1") == [(1,)]
+
+
 def test_discarded_servers_leave_nothing(folder):
     running = start(folder)
     data = running.postgres.data

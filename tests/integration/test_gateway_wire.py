@@ -169,6 +169,16 @@ def timed(gateway, name):
     return answer, time.monotonic() - started
 
 
+def in_threads(number, run):
+    """Run it in so many threads that begin together."""
+    together = threading.Barrier(number)
+    threads = [threading.Thread(target=lambda: together.wait() >= 0 and run()) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 CALLS = pytest.mark.parametrize("name", ["look_up", "submit", "cancel"])
 
 
@@ -282,6 +292,21 @@ def test_calls_share_a_connection(server, gateway):
     assert all(isinstance(answer, GatewayReceipt) for answer in answers)
     assert server.connections == 1
     assert server.lines == ["GET /v2/receipt/r-1?lookup_user_data=false", "POST /v2/confirm", *server.lines[:1]]
+
+
+def test_threads_keep_a_connection_each(server):
+    gateway = BootpayGateway(Account("v2", server.url, client_key="c", secret_key="s"))
+    together = threading.Barrier(8)
+
+    def meet(connection):
+        together.wait()
+        connection.sendall(http(RECEIPT))
+
+    server.steps = [meet] * 16
+    for _round in range(2):
+        in_threads(8, lambda: call(gateway, "look_up"))
+
+    assert server.connections == 8
 
 
 def test_nobody_there_is_a_silence_of_a_call_that_never_began(server, gateway):
@@ -436,13 +461,14 @@ def test_what_cannot_be_read_is_silence_and_only_a_whole_answer_ends_the_call(se
 
 
 @CALLS
-def test_too_late_at_the_beginning_nothing_is_opened(server, gateway, name):
+def test_too_late_at_the_beginning_not_even_a_token_is_asked_for(server, with_token, name):
+    server.steps = [http(TOKEN), http(RECEIPT)]
     arguments = ("r-1", "c-1") if name == "cancel" else ("r-1",)
 
     with pytest.raises(ClaimLost):
-        getattr(gateway, name)(*arguments, start_by=time.monotonic() - 0.001)
+        getattr(with_token, name)(*arguments, start_by=time.monotonic() - 0.001)
 
-    assert server.connections == 0
+    assert server.requests == []
 
 
 def test_too_late_once_there_is_a_token_nothing_is_submitted(server, watch, with_token):
@@ -572,18 +598,9 @@ def test_a_token_that_cannot_be_renewed_serves_to_its_end(server, watch, with_to
 
 def test_32_threads_ask_for_one_token(server, with_token):
     server.steps = [http(TOKEN), *[http(RECEIPT)] * 32]
-    together = threading.Barrier(32)
     answers = []
 
-    def run():
-        together.wait()
-        answers.append(call(with_token, "look_up"))
-
-    threads = [threading.Thread(target=run) for _ in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(32, lambda: answers.append(call(with_token, "look_up")))
 
     assert server.lines.count("POST /v2/request/token") == 1
     assert [type(answer) for answer in answers] == [GatewayReceipt] * 32

@@ -1,0 +1,169 @@
+"""The house: schema, sandbox gateway, two workers, the relay and the web process, on servers that are given."""
+
+import json
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+from sandbox.demo.programs import ROOT, HouseProblem, Program, programs_first, read_procfile, stop
+from sandbox.servers import Addresses
+
+#: As long as the real gateway takes, so that a rate and a latency mean something.
+LOOKUP_SECONDS, APPROVE_SECONDS = "0.02", "0.15"
+WORKERS = 2
+#: A control call takes milliseconds, a command a second or two; this is for a machine that is busy.
+PATIENCE_SECONDS = 60.0
+
+#: `python -m worker stock set SKU N` for each item, in one Python: starting one costs a core more than a second.
+SET_STOCK = """
+import runpy, sys
+for item in sys.argv[1:]:
+    sys.argv = ["worker", "stock", "set", *item.split("=")]
+    try:
+        runpy.run_module("worker", run_name="__main__")
+    except SystemExit as end:
+        if end.code:
+            raise
+"""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys that hold for one run."""
+
+    api: str = field(default_factory=lambda: secrets.token_hex(12))
+    operator: str = field(default_factory=lambda: secrets.token_hex(12))
+    gateway_client: str = field(default_factory=lambda: secrets.token_hex(12))
+    gateway_secret: str = field(default_factory=lambda: secrets.token_hex(12))
+
+
+class House:
+    """Everything that belongs to payconfirm, running. As a context manager it stops all of it at the end."""
+
+    gateway_url: str
+    web_url: str
+
+    def __init__(
+        self, folder: Path, addresses: Addresses, environment: Mapping[str, str], *, gateway_port: int
+    ) -> None:
+        self.addresses = addresses
+        self.keys = Keys()
+        self._logs = folder
+        self._gateway_port = gateway_port
+        self._lines = read_procfile()
+        self._stopping = ExitStack()
+        self._programs: list[Program] = []
+        self._environment = programs_first(
+            {
+                **environment,
+                "DATABASE_URL": addresses.database_url,
+                "REDIS_URL": addresses.redis_url,
+                "BOOTPAY_CLIENT_KEY": self.keys.gateway_client,
+                "BOOTPAY_SECRET_KEY": self.keys.gateway_secret,
+                "API_KEYS": self.keys.api,
+                "OPERATOR_KEYS": self.keys.operator,
+                "LOG_LEVEL": "INFO",  # a program's log is where it says that it is ready
+                "LOG_FORMAT": "json",
+            }
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.close()
+
+    def open(self, stock: Mapping[str, int], say: Say) -> None:
+        """Start everything, and set the stock. Raises `HouseProblem` where something doesn't start."""
+        began = time.monotonic()
+        self._start_gateway()
+        self.run(*self._lines["release"])
+        relay, workers, web = self._start_the_procfile()
+        self._set_stock(stock)
+        relay.wait_until(_said("relay.started"))
+        for worker in workers:
+            worker.wait_until(_said(" ready."))
+        self.web_url = web.wait_until(_web_url)
+        say(
+            f"schema, gateway, {WORKERS} workers, relay and web are up, stock is set ({time.monotonic() - began:.1f} s)"
+        )
+
+    def check(self) -> None:
+        """Raise `HouseProblem` if any program has ended by itself."""
+        for program in self._programs:
+            program.check()
+
+    def run(self, *command: str, ends_with: tuple[int, ...] = (0,)) -> str:
+        """Run a command to its end and return what it printed; `HouseProblem` where it ends with another code."""
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        if done.returncode not in ends_with:
+            raise HouseProblem(
+                f"`{' '.join(command)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}".strip()
+            )
+        return done.stdout
+
+    def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - whatever the route answers
+        """Make a control call to the sandbox gateway."""
+        answer = requests.request(method, self.gateway_url + path, json=body, timeout=PATIENCE_SECONDS)
+        answer.raise_for_status()
+        return answer.json()
+
+    def _start_gateway(self) -> None:
+        latencies = ["--latency-lookup", LOOKUP_SECONDS, "--latency-approve", APPROVE_SECONDS]
+        command = ["python", "-m", "sandbox", "gateway", "--port", str(self._gateway_port), *latencies]
+        (gateway,) = self._start({"gateway": command})
+        self.gateway_url = gateway.wait_until(_gateway_url)
+        self._environment["BOOTPAY_URL"] = self.gateway_url
+
+    def _start_the_procfile(self) -> tuple[Program, list[Program], Program]:
+        """Start in the order in which they are stopped backwards: web, workers, relay."""
+        (relay,) = self._start({"relay": self._lines["relay"]})
+        workers = self._start({f"worker-{number + 1}": self._lines["worker"] for number in range(WORKERS)})
+        (web,) = self._start({"web": self._lines["web"]})
+        return relay, workers, web
+
+    def _start(self, commands: Mapping[str, list[str]]) -> list[Program]:
+        programs = [Program(name, words, self._environment, self._logs) for name, words in commands.items()]
+        self._stopping.callback(stop, programs)
+        for program in programs:
+            program.start()
+        self._programs += programs
+        return programs
+
+    def _set_stock(self, stock: Mapping[str, int]) -> None:
+        self.run("python", "-c", SET_STOCK, *(f"{sku}={available}" for sku, available in stock.items()))
+
+
+def _said(words: str) -> Callable[[str], str | None]:
+    return lambda log: words if words in log else None
+
+
+def _gateway_url(log: str) -> str | None:
+    found = re.search(r"^sandbox gateway: (http\S+)\n", log, re.MULTILINE)
+    return found and found[1]
+
+
+def _web_url(log: str) -> str | None:
+    for line in log.splitlines(keepends=True):
+        if '"web.listening"' in line and line.endswith("\n"):
+            where = json.loads(line)
+            return f"http://{where['host']}:{where['port']}"
+    return None

@@ -282,6 +282,12 @@ def test_an_envelope_that_contradicts_itself_is_no_yes(envelope):
     assert isinstance(answer("v1", Kind.SUBMIT, 200, whole), Silence)
 
 
+@pytest.mark.parametrize("envelope", [{"status": "500"}, {"status": None}, {"code": 0}, {"code": 5}, {"code": "-1"}])
+def test_an_envelope_that_contradicts_itself_is_no_refusal(envelope):
+    whole = {"status": 500, "code": -1, "message": "", "data": {}} | envelope
+    assert answer("v1", Kind.SUBMIT, 500, whole) == Silence("500", ended=True)
+
+
 def test_a_proxy_that_gave_up_does_not_know_that_the_call_has_ended():
     assert answer("v2", Kind.SUBMIT, 504, None) == Silence("504", ended=False)
 

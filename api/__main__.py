@@ -1,6 +1,7 @@
 """`python -m api`: the `web` process."""
 
 import asyncio
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,13 @@ log = structlog.get_logger("api")
 #: Requests under way take milliseconds, and those who wait are answered at once; only a client that reads or sends
 #: very slowly is cut off.
 LAST_SECONDS = 3
+
+#: Longer than producers and balancers keep an idle connection (a minute is usual), so that it's they who close it and
+#: nobody posts into a connection that ends.
+KEEP_ALIVE_SECONDS = 75
+
+#: A waiting client is an open file. The usual limit of 1,024 isn't enough for a rush.
+MOST_OPEN_FILES = 65_536
 
 
 class Server(uvicorn.Server):
@@ -47,6 +55,7 @@ def main() -> None:
     logs.configure(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # uvicorn raises the signal again when it is done: that is no crash
+    _allow_open_files()
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -58,9 +67,17 @@ def main() -> None:
         proxy_headers=False,
         ws="none",
         lifespan="on",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
     )
     asyncio.run(Server(config, app.state.door.waiting).serve())
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def _end(_number: int, _frame: FrameType | None) -> NoReturn:

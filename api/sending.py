@@ -5,6 +5,7 @@ A message that isn't sent costs two seconds: its row is due by then, and the swe
 
 import queue
 import time
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -41,14 +42,13 @@ class Outgoing:
 
     def send(self, document: dict[str, Any]) -> None:
         """Have the job sent soon, or leave it to the sweep. Never waits."""
-        try:
+        with suppress(queue.Full):
             self._waiting.put_nowait((time.monotonic(), document))
-        except queue.Full:
-            log.warning("message.left_to_sweep", receipt_id=document["receipt_id"])
 
     def close(self) -> None:
         """Send what waits, for a moment at most."""
-        self._waiting.put(None)
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)
         self._thread.join(_LAST_SECONDS)
 
     def _run(self) -> None:

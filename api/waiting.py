@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from confirmation.errors import StoreBusy, StoreUnavailable
+
 Read = Callable[[str], Awaitable[dict[str, Any] | None]]
 
 #: How long the first look without a hint is away, and how long any.
@@ -28,10 +30,11 @@ class Waiting:
         clock = asyncio.get_running_loop().time
         end = clock() + wait_seconds
         pause = _FIRST_LOOK_SECONDS
+        document = None
         with self._bell(receipt_id) as bell:  # hung up before the first look, so that no hint falls between
             while True:
                 bell.clear()
-                document = await self._read(receipt_id)
+                document = await self._look(receipt_id, document)
                 left = end - clock()
                 if document is None or document["final"] or left <= 0 or self._closed:
                     return document
@@ -52,6 +55,15 @@ class Waiting:
         """Answer everybody now: this process ends."""
         self._closed = True
         self.ring_all()
+
+    async def _look(self, receipt_id: str, known: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Read the row. A database that goes away during a wait is none of the waiter's business."""
+        try:
+            return await self._read(receipt_id)
+        except (StoreBusy, StoreUnavailable):
+            if known is None:
+                raise
+            return known
 
     @contextmanager
     def _bell(self, receipt_id: str) -> Iterator[asyncio.Event]:

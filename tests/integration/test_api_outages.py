@@ -1,0 +1,135 @@
+"""The HTTP door while something it needs is away, not there yet, or ends: on real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from threading import Thread
+
+import pytest
+
+from tests.integration.web_process import (
+    DEAD_DATABASE,
+    DEAD_REDIS,
+    OTHER_KEY,
+    PATIENCE_SECONDS,
+    ROOT,
+    Rows,
+    Web,
+    assert_problem,
+    order,
+    until,
+)
+
+
+@pytest.fixture
+def start_web(tmp_path, database_url, redis_url):
+    started = []
+
+    def start(**environment):
+        addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "API_KEYS": "producer-one producer-two"}
+        started.append(Web(tmp_path, **(addresses | environment)))
+        return started[-1]
+
+    yield start
+    for web in started:
+        web.stop()
+
+
+def test_a_dead_broker_and_a_dead_redis_cost_nobody_anything(start_web, database_url):
+    """Its row is due by itself, so the sweep sends what this door couldn't; results are looked for without hints."""
+    web = start_web(REDIS_URL=DEAD_REDIS, API_KEYS="")
+    rows, document = Rows(database_url), order()
+    began = time.monotonic()
+    for _ in range(50):
+        assert web.post(order(), {}).status_code == 202
+    took = time.monotonic() - began
+
+    assert web.post(document, {}).status_code == 202
+    due = rows.ask(
+        "SELECT due_at - created_at FROM payconfirm.confirmations WHERE receipt_id = %s", document["receipt_id"]
+    )
+    assert 1.9 < due[0][0].total_seconds() < 2.1
+    assert took < 10
+    ready = web.get("/readyz", {})
+    assert (ready.status_code, ready.json()["redis"]) == (200, "away")
+
+    answers = []
+    read_from = rows.now()
+    waiter = Thread(target=lambda: answers.append(web.get(f"/v1/confirmations/{document['receipt_id']}?wait=30", {})))
+    waiter.start()
+    until(lambda: rows.reads_done(read_from))
+    announced = rows.end(document["receipt_id"])
+    waiter.join(PATIENCE_SECONDS)
+    assert answers[0].json() == announced
+
+
+def test_a_key_that_posts_too_fast_is_told_when_to_come_again(start_web):
+    web = start_web(POST_RATE="0.01")
+    document = order()
+
+    assert web.post(document).status_code == 202
+    refused = web.post(order())
+    assert_problem(refused, 429)
+    assert 1 <= int(refused.headers["retry-after"]) <= 100
+    assert web.post(order(), OTHER_KEY).status_code == 202
+    assert web.get(f"/v1/confirmations/{document['receipt_id']}").status_code == 200
+
+
+def test_while_the_database_is_away_nothing_is_accepted(start_web):
+    web = start_web(DATABASE_URL=DEAD_DATABASE)
+
+    for answer in (web.post(order()), web.get("/v1/confirmations/r?wait=5"), web.get("/readyz", {})):
+        assert_problem(answer, 503)
+        assert int(answer.headers["retry-after"]) >= 1
+    assert web.get("/healthz", {}).status_code == 200
+    assert "secret-password" not in web.log.read_text()
+
+
+def test_it_is_ready_once_the_schema_is_there(start_web, database_url):
+    Rows(database_url).ask("DROP SCHEMA payconfirm CASCADE")
+    web = start_web()
+
+    before = assert_problem(web.get("/readyz", {}), 503)
+    assert before["database"] == "not migrated"
+    # Without its tables a statement fails in a way nobody foresaw, and its text holds the document.
+    unforeseen = web.post(order(metadata={"note": "private-note"}))
+    assert_problem(unforeseen, 500)
+    assert "private-note" not in unforeseen.text + web.log.read_text()
+
+    migrate = [sys.executable, "-m", "worker", "migrate"]
+    given = os.environ | {"DATABASE_URL": database_url, "REDIS_URL": DEAD_REDIS}
+    subprocess.run(migrate, cwd=ROOT, env=given, check=True, capture_output=True)
+    assert web.get("/readyz", {}).status_code == 200
+
+
+def test_a_stop_answers_those_who_wait_and_is_no_crash(start_web, database_url):
+    web = start_web()
+    rows, document = Rows(database_url), order()
+    web.post(document)
+    answers, began = [], rows.now()
+    waiter = Thread(target=lambda: answers.append(web.get(f"/v1/confirmations/{document['receipt_id']}?wait=30")))
+    waiter.start()
+    until(lambda: rows.reads_done(began))
+
+    before = time.monotonic()
+    web.process.send_signal(signal.SIGTERM)
+    code = web.process.wait(PATIENCE_SECONDS)
+    waiter.join(PATIENCE_SECONDS)
+
+    assert code == 0
+    assert time.monotonic() - before < 10
+    assert (answers[0].status_code, answers[0].json()["state"]) == (200, "received")
+
+
+def test_it_refuses_to_be_open_to_everybody():
+    given = os.environ | {"DATABASE_URL": DEAD_DATABASE, "REDIS_URL": DEAD_REDIS, "WEB_HOST": "0.0.0.0"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "api"], cwd=ROOT, env=given, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert "API_KEYS" in done.stderr
+    assert "secret-password" not in done.stderr

@@ -43,8 +43,6 @@ class Decision:
     reason: Reason | None = None
     #: Until the next look; None: no look is planned.
     wait: timedelta | None = None
-    #: Whether this wait makes the next one longer.
-    counted: bool = True
 
 
 Cell = Callable[[Case], Decision]
@@ -63,7 +61,8 @@ def submit_again(case: Case) -> Decision:
     if case.confirmation.declined:
         return _reject(case, Reason.DECLINED)
     if not case.settled:
-        return Decision(Verb.WAIT, wait=case.until_settled)
+        # Sooner than that where it is long: the last submit may be seen to have taken.
+        return Decision(Verb.WAIT, wait=min(case.until_settled, _before_deadline(case)))
     if case.past_deadline:
         return _reject(case, Reason.DEADLINE_EXCEEDED)
     if case.confirmation.submits >= MOST_SUBMITS:
@@ -161,11 +160,7 @@ def reject_when_late(case: Case) -> Decision:
 
 def park(case: Case) -> Decision:
     """Look again soon, with growing waits."""
-    confirmation = case.confirmation
-    deadline = confirmation.created_at + case.deadline
-    return Decision(
-        Verb.WAIT, wait=waits.before_deadline(confirmation.parks, case.jitter, now=case.now, deadline=deadline)
-    )
+    return Decision(Verb.WAIT, wait=_before_deadline(case))
 
 
 def park_until_deadline(case: Case) -> Decision:
@@ -191,15 +186,14 @@ def look_on(case: Case) -> Decision:
 
 
 def look_late(case: Case) -> Decision:
-    """Rejected: a few more looks, then only on webhooks."""
-    looked = case.confirmation.parks + 1
-    return Decision(Verb.WAIT, wait=waits.LATE_LOOKS[looked]) if looked < len(waits.LATE_LOOKS) else end(case)
+    """Rejected: a few more looks at set times, whatever webhooks bring between them; then only on webhooks."""
+    later = waits.late_look(case.now - case.confirmation.state_since)
+    return Decision(Verb.WAIT, wait=later) if later else end(case)
 
 
 def look_late_again(case: Case) -> Decision:
-    """No word is no look: the same one again, not counted."""
-    place = min(case.confirmation.parks, len(waits.LATE_LOOKS) - 1)
-    return Decision(Verb.WAIT, wait=waits.LATE_LOOKS[place], counted=False)
+    """No word is no look: again, until there is one."""
+    return Decision(Verb.WAIT, wait=waits.late_look_again(case.now - case.confirmation.state_since))
 
 
 def end(case: Case) -> Decision:
@@ -296,6 +290,12 @@ def _reject(case: Case, reason: Reason) -> Decision:
     """Reject, and plan the first late look unless what was seen is an end."""
     ends = TABLE[case.seen].rejected is end
     return Decision(Verb.REJECT, reason, wait=None if ends else waits.LATE_LOOKS[0])
+
+
+def _before_deadline(case: Case) -> timedelta:
+    confirmation = case.confirmation
+    deadline = confirmation.created_at + case.deadline
+    return waits.before_deadline(confirmation.parks, case.jitter, now=case.now, deadline=deadline)
 
 
 def _ask(reason: Reason) -> Decision:

@@ -34,7 +34,7 @@ verify = void = late_look = look
 
 
 def submit(confirmation: Confirmation, world: World) -> Confirmation:
-    """Ask for the money, once per `submitting` that was written for it; then believe only the receipt."""
+    """Ask for the money, once per `submitting` that was written for it; the next look believes only the receipt."""
     if not _hold(confirmation).may_submit:
         return look(confirmation, world)
     start_by = _hold(confirmation).start_by(world.terms.submit_seconds)
@@ -45,7 +45,7 @@ def submit(confirmation: Confirmation, world: World) -> Confirmation:
     heard = _hear(confirmation, answer, _now(confirmation, world))
     step = Step("submit", _say(case), "look up")
     lease = world.terms.lookup_lease_seconds
-    return look(world.store.write(Commit(confirmation, heard, step, lease_seconds=lease)), world)
+    return world.store.write(Commit(confirmation, heard, step, lease_seconds=lease))
 
 
 def ask_people(confirmation: Confirmation, world: World) -> Confirmation:
@@ -57,7 +57,8 @@ def ask_people(confirmation: Confirmation, world: World) -> Confirmation:
 
 def park(confirmation: Confirmation, world: World) -> Confirmation:
     """Wait: the database had no time for the last commit, and nothing of it was written."""
-    wait = waits.backoff(confirmation.parks, world.jitter(), longest=waits.LONGEST_BEFORE_DEADLINE)
+    now, deadline = _now(confirmation, world), confirmation.created_at + world.terms.deadline
+    wait = waits.before_deadline(confirmation.parks, world.jitter(), now=now, deadline=deadline)
     after = replace(confirmation, parks=confirmation.parks + 1)
     step = Step("park", "the database was busy", "wait")
     return world.store.write(Commit(confirmation, after, step, wait=wait))
@@ -138,7 +139,7 @@ def review(case: Case, decision: Decision, world: World) -> Confirmation:
 
 def wait_(case: Case, decision: Decision, world: World) -> Confirmation:
     """Give the hold up and look again later."""
-    after = replace(case.confirmation, parks=case.confirmation.parks + decision.counted)
+    after = replace(case.confirmation, parks=case.confirmation.parks + 1)
     return _write(case, decision, after, world, wait=decision.wait)
 
 

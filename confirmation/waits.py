@@ -14,7 +14,7 @@ SETTLE = timedelta(seconds=3)
 APPEAR = timedelta(seconds=10)
 #: A cancel is tried for this long before people are asked.
 TRY_TO_CANCEL = timedelta(hours=24)
-#: A rejection whose last word was not an end is looked at again after these; then only on a webhook.
+#: A rejection whose last word was not an end is looked at again so long after it; then only on a webhook.
 LATE_LOOKS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 #: Jitter spreads a wait between these parts of itself, so that what was parked together doesn't come back together.
 SHORTEST_PART, LONGEST_PART = 0.75, 1.25
@@ -23,9 +23,9 @@ _PAST = timedelta(milliseconds=50)
 
 
 def backoff(parks: int, jitter: float, *, longest: timedelta = LONGEST) -> timedelta:
-    """The wait after `parks` parkings in a row; `jitter` is a number from 0 to 1."""
+    """The wait after `parks` parkings in a row, never above `longest`; `jitter` is a number from 0 to 1."""
     doubled = FIRST * float(2 ** min(parks, 10))
-    return min(doubled, longest) * (SHORTEST_PART + (LONGEST_PART - SHORTEST_PART) * jitter)
+    return min(doubled, longest / LONGEST_PART) * (SHORTEST_PART + (LONGEST_PART - SHORTEST_PART) * jitter)
 
 
 def before_deadline(parks: int, jitter: float, *, now: datetime, deadline: datetime) -> timedelta:
@@ -33,4 +33,14 @@ def before_deadline(parks: int, jitter: float, *, now: datetime, deadline: datet
     if now >= deadline:
         return backoff(parks, jitter)
     wait = backoff(parks, jitter, longest=LONGEST_BEFORE_DEADLINE)
-    return min(wait, LONGEST_BEFORE_DEADLINE, deadline - now + _PAST)
+    return min(wait, deadline - now + _PAST)
+
+
+def late_look(since: timedelta) -> timedelta | None:
+    """The wait until the next late look, so long after the rejection; None after the last."""
+    return next((at - since for at in LATE_LOOKS if at > since), None)
+
+
+def late_look_again(since: timedelta) -> timedelta:
+    """The wait after a late look without a word: as long as the last one was."""
+    return max((at for at in LATE_LOOKS if at <= since), default=LATE_LOOKS[0])

@@ -168,13 +168,15 @@ def test_looks_while_the_last_submit_may_be_at_work_do_not_count():
     case = look(before, receipt(2))
 
     assert case.confirmation.looks == 1
-    assert decide(case).wait == 3 * SECOND
+    assert case.until_settled == 3 * SECOND
+    assert decide(case).verb is Verb.WAIT
 
 
-def test_a_look_while_a_submit_may_be_at_work_waits_for_its_end():
-    case = look(submitted(submitted_until=NOW + 7 * SECOND), receipt(2))
+@pytest.mark.parametrize(("left", "parks", "wait"), [(0.5, 0, 0.5), (17, 0, 1), (17, 2, 4), (17, 9, 8)])
+def test_a_look_while_a_submit_may_be_at_work_waits_for_its_end_and_looks_on_meanwhile(left, parks, wait):
+    case = look(submitted(submitted_until=NOW + left * SECOND, parks=parks), receipt(2))
 
-    assert (decide(case).verb, decide(case).wait) == (Verb.WAIT, 7 * SECOND)
+    assert (decide(case).verb, decide(case).wait) == (Verb.WAIT, wait * SECOND)
 
 
 def test_something_else_seen_between_the_two_looks_counts_them_anew():
@@ -265,10 +267,23 @@ def test_a_rejection_is_looked_at_again_after_one_ten_and_sixty_minutes():
     first = decide(look(row(State.RECEIVED), receipt(2, amount=OTHER)))
     assert first.wait == timedelta(minutes=1)
 
-    later = [decide(look(row(State.REJECTED, parks=parks), receipt(2))) for parks in range(4)]
+    later = [decide(look(rejected_since(minutes), receipt(2))) for minutes in (1, 10, 60)]
 
-    assert [decision.wait for decision in later] == [timedelta(minutes=10), timedelta(hours=1), None, None]
+    assert [decision.wait for decision in later] == [timedelta(minutes=9), timedelta(minutes=50), None]
     assert later[2].verb is Verb.END
+
+
+def rejected_since(minutes, **changes):
+    return row(State.REJECTED, state_since=NOW - timedelta(minutes=minutes), **changes)
+
+
+def test_webhooks_take_no_late_look_away():
+    """
+    Anybody can send a webhook: three in a row must not end the looks that find a late approval.
+    """
+    before = rejected_since(0.5, parks=50)
+
+    assert decide(look(before, receipt(2))).wait == timedelta(minutes=0.5)
 
 
 @pytest.mark.parametrize("answer", [receipt(-2), receipt(20), receipt(11), receipt(2, order_id="o2")])
@@ -278,11 +293,11 @@ def test_a_rejection_by_an_end_is_never_looked_at_again(answer):
     assert (decision.verb, decision.wait) == (Verb.REJECT, None)
 
 
-@pytest.mark.parametrize(("parks", "minutes"), [(0, 1), (1, 10), (2, 60), (3, 60)])
-def test_a_late_look_without_a_word_is_not_counted(parks, minutes):
-    decision = decide(look(row(State.REJECTED, parks=parks), Silence("timeout")))
+@pytest.mark.parametrize(("since", "minutes"), [(0.5, 1), (1, 1), (9, 1), (10, 10), (60, 60), (9000, 60)])
+def test_a_late_look_without_a_word_is_made_again(since, minutes):
+    decision = decide(look(rejected_since(since), Silence("timeout")))
 
-    assert (decision.wait, decision.counted) == (timedelta(minutes=minutes), False)
+    assert (decision.verb, decision.wait) == (Verb.WAIT, timedelta(minutes=minutes))
 
 
 @pytest.mark.parametrize("parks", [0, 1, 2, 3, 50])
@@ -348,6 +363,7 @@ PARKED = [
     (State.SUBMITTING, Silence("timeout")),
     (State.SUBMITTING, receipt(4)),
     (State.SUBMITTING, receipt(0)),
+    (State.SUBMITTING, receipt(2)),
 ]
 
 
@@ -364,7 +380,8 @@ def test_before_the_deadline_no_wait_is_longer_than_ten_seconds(state, answer, j
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 def test_no_wait_goes_past_the_deadline_but_for_the_moment_that_proves_it_past(state, answer, jitter):
     left = timedelta(seconds=0.5)
-    case = look(row(state, parks=9, created_at=NOW - DEADLINE + left), answer, jitter=jitter)
+    until = NOW + 18 * SECOND if state is State.SUBMITTING else None
+    case = look(row(state, parks=9, submitted_until=until, created_at=NOW - DEADLINE + left), answer, jitter=jitter)
 
     assert left < decide(case).wait < left + timedelta(seconds=0.1)
 
@@ -374,7 +391,8 @@ def test_waits_grow_and_stop_growing_at_ten_minutes():
 
     assert grown == sorted(grown)
     assert grown[:4] == [1 * SECOND, 2 * SECOND, 4 * SECOND, 8 * SECOND]
-    assert grown[-1] == timedelta(minutes=10)
+    assert grown[-1] == timedelta(minutes=8)
+    assert waits.backoff(500, 1.0) == timedelta(minutes=10)
 
 
 def test_waits_are_spread():

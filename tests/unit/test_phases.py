@@ -473,6 +473,44 @@ def test_a_commit_that_meets_its_own_timeouts_parks(shop, call, state):
     assert shop.receipt.charges == 1
 
 
+@pytest.mark.parametrize("left", [300, 0.5])
+def test_a_commit_that_meets_its_own_timeouts_waits_no_longer_than_any_other(shop, left):
+    shop.store.keep(ORDER, 0)
+    shop.store.rows["r1"].confirmation = replace(shop.row, parks=9)
+    shop.clock.advance(600 - left)
+    world = replace(shop.world, store=TroubledStore(shop.store, "reserve", StoreBusy()), jitter=lambda: 1.0)
+
+    confirm(Job("r1"), world)
+
+    wait = (shop.store.rows["r1"].due_at - shop.clock.now()).total_seconds()
+    assert wait == pytest.approx(min(left, 10), abs=0.1)
+
+
+def test_a_commit_that_meets_its_own_timeouts_forgets_no_decline(shop):
+    shop.receipt.declined_as = 2
+    world = replace(shop.world, store=BusyAt(shop.store, State.REJECTED))
+
+    assert confirm(Job("r1", ORDER), world).state is State.SUBMITTING
+
+    assert shop.settle().reason is Reason.DECLINED
+    assert shop.calls.count("submit") == 1
+
+
+class BusyAt:
+    """The store, busy when a row is to enter this state."""
+
+    def __init__(self, store, state):
+        self._store, self._state = store, state
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def write(self, commit):
+        if commit.after.state is self._state:
+            raise StoreBusy
+        return self._store.write(commit)
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("call", ["reserve", "write"])
 def test_a_commit_without_an_answer_is_answered_by_the_row(shop, call, after):

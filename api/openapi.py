@@ -1,11 +1,14 @@
 """What `/openapi.json` says beyond what the routes' code says by itself: both documents, errors, examples."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.problems import Problem
+from payconfirm.errors import FieldError
 from payconfirm.schema import order_schema, result_schema
 
 _ORDER = {
@@ -85,14 +88,15 @@ def _result(description: str, example: str) -> dict[str, Any]:
     return {"description": description, "content": _document("ResultDocument", example)}
 
 
-def _problem(status: int, title: str, detail: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 — JSON
+def _problem(status: int, detail: str, errors: Sequence[FieldError] = (), **more: Any) -> dict[str, Any]:  # noqa: ANN401 — JSON
     schema = {"$ref": "#/components/schemas/Problem"}
-    example = {"type": "about:blank", "title": title, "status": status, "detail": detail} | more
-    return {"description": title, "content": {"application/problem+json": {"schema": schema, "example": example}}}
+    example = Problem(status, detail, errors=errors, **more).document
+    content = {"application/problem+json": {"schema": schema, "example": example}}
+    return {"description": example["title"], "content": content}
 
 
-_NO_KEY = _problem(401, "Unauthorized", "This needs a key: Authorization: Bearer <key>.")
-_AWAY = _problem(503, "Service Unavailable", "The database gives no answer. Send the same request again.")
+_NO_KEY = _problem(401, "This needs a key: Authorization: Bearer <key>.")
+_AWAY = _problem(503, "The database gives no answer. Send the same request again.")
 _LOCATION = {"description": "where the result is", "schema": {"type": "string"}}
 
 POST: dict[str, Any] = {
@@ -101,16 +105,15 @@ POST: dict[str, Any] = {
         202: _result("Accepted: the database has it", "received") | {"headers": {"Location": _LOCATION}},
         200: _result("The same document, already final", "confirmed"),
         401: _NO_KEY,
-        409: _problem(409, "Conflict", "The receipt is used by a different order document; nothing was changed."),
-        413: _problem(413, "Content Too Large", "A document has at most 65536 bytes."),
-        415: _problem(415, "Unsupported Media Type", "Send JSON: Content-Type: application/json."),
+        409: _problem(409, "The receipt is used by a different order document; nothing was changed."),
+        413: _problem(413, "A document has at most 65536 bytes."),
+        415: _problem(415, "Send JSON: Content-Type: application/json."),
         422: _problem(
             422,
-            "Unprocessable Content",
             "The order document breaks a rule; nothing was changed.",
             errors=[{"field": "order_id", "message": "is missing: takes a string of 1 to 64 characters"}],
         ),
-        429: _problem(429, "Too Many Requests", "This key posts faster than 100 a second; nothing was accepted."),
+        429: _problem(429, "This key posts faster than 100 a second; nothing was accepted."),
         503: _AWAY,
     },
     "openapi_extra": {
@@ -123,10 +126,9 @@ GET: dict[str, Any] = {
     "responses": {
         200: _result("How it stands", "confirmed"),
         401: _NO_KEY,
-        404: _problem(404, "Not Found", "This receipt isn't known here, or its message still waits in the broker."),
+        404: _problem(404, "This receipt isn't known here, or its message still waits in the broker."),
         422: _problem(
             422,
-            "Unprocessable Content",
             "The request breaks a rule; nothing was changed.",
             errors=[{"field": "wait", "message": "Input should be less than or equal to 30"}],
         ),
@@ -136,9 +138,7 @@ GET: dict[str, Any] = {
 }
 
 READY: dict[str, Any] = {
-    "responses": {
-        503: _problem(503, "Service Unavailable", "The database is not ready: away.", database="away", redis="ok")
-    }
+    "responses": {503: _problem(503, "The database is not ready: away.", database="away", redis="ok")}
 }
 
 

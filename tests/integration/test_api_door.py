@@ -1,12 +1,24 @@
 """The HTTP door as a real process, on real servers: what it takes in, what it refuses, and what is true afterwards."""
 
 import json
+import socket
+from contextlib import closing
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic import TypeAdapter
 
 from payconfirm import ResultDocument, read_document
-from tests.integration.web_process import KEY, OPERATOR, OTHER_KEY, assert_problem, order, shared_door, until
+from tests.integration.web_process import (
+    KEY,
+    OPERATOR,
+    OTHER_KEY,
+    PATIENCE_SECONDS,
+    assert_problem,
+    order,
+    shared_door,
+    until,
+)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +113,14 @@ def test_a_body_of_64_kib_is_read_and_one_byte_more_is_not(web):
     assert fits.status_code == 202
     assert_problem(declared, 413)
     assert_problem(chunked, 413)
+
+
+def test_a_body_that_says_it_is_too_long_is_refused_before_it_is_sent(web):
+    with closing(socket.create_connection(("127.0.0.1", urlsplit(web.url).port), PATIENCE_SECONDS)) as connection:
+        head = f"POST /v1/confirmations HTTP/1.1\r\nHost: door\r\nAuthorization: {KEY['Authorization']}\r\n"
+        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 65537\r\n\r\n".encode())
+
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize("media_type", [None, "text/plain", "application/x-www-form-urlencoded"])

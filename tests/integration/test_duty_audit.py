@@ -1,0 +1,240 @@
+"""The audit finds what was damaged, each check what it is there for, and nothing else."""
+
+import pytest
+from rich.console import Console
+from sqlalchemy.exc import DBAPIError
+
+from tests.integration.duty_house import open_house
+from worker.duty.audit import audit
+from worker.duty.checks import CHECKS
+from worker.duty.report import MOST_LISTED
+from worker.store.auditing import snapshot
+
+SET = "UPDATE payconfirm.confirmations SET"
+
+
+def event(receipt_id, sequence, kind):
+    """The statement that writes an event which nobody should have written."""
+    return (
+        "INSERT INTO payconfirm.outbox (id, receipt_id, sequence, type, document, at, result_due) VALUES"
+        f" (gen_random_uuid(), '{receipt_id}', {sequence}, 'payconfirm.{kind}', '{{}}', now(), false);"
+    )
+
+
+#: What is done to the tables, and exactly what the audit must find then.
+DAMAGES = [
+    ("UPDATE payconfirm.stock SET available = available + 1 WHERE sku = 'tee'", {("stock", "tee")}),
+    ("INSERT INTO payconfirm.stock_changes (sku, change, why) VALUES ('cap', 1, 'x')", {("stock", "cap")}),
+    (
+        (
+            "INSERT INTO payconfirm.reservations VALUES ('confirmed', 'ghost', 1, 'sold');"
+            f"""{SET} items = items || '{{"ghost": 1}}' WHERE receipt_id = 'confirmed'"""
+        ),
+        {("stock", "ghost")},
+    ),
+    (
+        (
+            "ALTER TABLE payconfirm.stock DROP CONSTRAINT stock_available_check;"
+            "UPDATE payconfirm.stock SET available = -1 WHERE sku = 'cap';"
+            "INSERT INTO payconfirm.stock_changes (sku, change, why) VALUES ('cap', -1, 'x')"
+        ),
+        {("stock", "cap")},
+    ),
+    (f"""{SET} items = items || '{{"mug": 1}}' WHERE receipt_id = 'confirmed'""", {("sold", "confirmed")}),
+    (f"""{SET} items = '{{"cap": 1, "tee": 1}}' WHERE receipt_id = 'confirmed'""", {("sold", "confirmed")}),
+    (
+        "UPDATE payconfirm.reservations SET state = 'sold' WHERE receipt_id = 'declined'",
+        {("stock", "tee"), ("sold_unconfirmed", "declined")},
+    ),
+    (f"""{SET} items = items || '{{"mug": 1}}' WHERE receipt_id = 'submitting'""", {("held", "submitting")}),
+    (f"""{SET} items = '{{"tee": 2}}' WHERE receipt_id = 'review_held'""", {("held", "review_held")}),
+    (
+        "UPDATE payconfirm.reservations SET state = 'held' WHERE receipt_id = 'declined'",
+        {("stock", "tee"), ("held_for_nobody", "declined")},
+    ),
+    (
+        (
+            "INSERT INTO payconfirm.reservations VALUES ('ghost', 'tee', 1, 'held');"
+            "UPDATE payconfirm.stock SET available = available - 1 WHERE sku = 'tee'"
+        ),
+        {("held_for_nobody", "ghost")},
+    ),
+    (
+        "UPDATE payconfirm.reservations SET state = 'held' WHERE receipt_id = 'confirmed' AND sku = 'tee'",
+        {("sold", "confirmed"), ("held_for_nobody", "confirmed")},
+    ),
+    (
+        f"{SET} state = 'voiding', owns_order = false WHERE receipt_id = 'submitting'",
+        {("held_for_nobody", "submitting")},
+    ),
+    (f"{SET} owns_order = false WHERE receipt_id = 'confirmed'", {("owner", "confirmed")}),
+    (f"{SET} owns_order = false WHERE receipt_id = 'review_held'", {("owner", "review_held")}),
+    (f"{SET} owns_order = true WHERE receipt_id = 'review'", {("owner", "review")}),
+    (f"{SET} owns_order = true WHERE receipt_id = 'voided'", {("owner", "voided")}),
+    (
+        (
+            "DROP INDEX payconfirm.one_payment_per_order;"
+            f"{SET} order_id = 'order-confirmed' WHERE receipt_id = 'submitting'"
+        ),
+        {("one_owner", "confirmed")},
+    ),
+    (f"{SET} sequence = 2 WHERE receipt_id = 'confirmed'", {("sequence", "confirmed")}),
+    (f"{SET} sequence = 1 WHERE receipt_id = 'submitting'", {("sequence", "submitting")}),
+    ("UPDATE payconfirm.outbox SET sequence = 2 WHERE receipt_id = 'voided'", {("sequence", "voided")}),
+    (
+        event("ghost", 1, "review"),
+        {("sequence", "ghost")},
+    ),
+    (
+        "ALTER TABLE payconfirm.outbox DROP CONSTRAINT outbox_receipt_id_sequence_key;"
+        + event("voided", 1, "voided")
+        + event("voided", 3, "voided")
+        + f"{SET} sequence = 3 WHERE receipt_id = 'voided'",
+        {("sequence", "voided")},
+    ),
+    (
+        "DELETE FROM payconfirm.outbox WHERE receipt_id = 'voided'",
+        {("sequence", "voided"), ("told", "voided")},
+    ),
+    (
+        "UPDATE payconfirm.outbox SET type = 'payconfirm.confirmed' WHERE receipt_id IN ('rejected', 'review')",
+        {("told", "rejected"), ("told", "review")},
+    ),
+    (f"{SET} due_at = NULL WHERE receipt_id = 'received'", {("forgotten", "received")}),
+    (f"{SET} due_at = NULL WHERE receipt_id = 'submitting'", {("forgotten", "submitting")}),
+    (f"{SET} due_at = NULL WHERE receipt_id = 'review'", {("forgotten", "review")}),
+    (f"{SET} due_at = now() + interval '1 hour' WHERE receipt_id = 'confirmed'", {("never_ends", "confirmed")}),
+    (f"{SET} leased_until = now() WHERE receipt_id = 'voided'", {("never_ends", "voided")}),
+    (f"{SET} due_at = now() - interval '61 seconds' WHERE receipt_id = 'received'", {("overdue", "received")}),
+    (f"{SET} due_at = now() - interval '61 seconds' WHERE receipt_id = 'rejected'", {("overdue", "rejected")}),
+]
+
+TIME_OUTS = ("statement_timeout", "idle_in_transaction_session_timeout")
+
+#: What looks odd and is right.
+HARMLESS = [
+    f"{SET} due_at = now() - interval '30 seconds' WHERE receipt_id = 'received'",
+    event("confirmed", 2, "drift") + f"{SET} sequence = 2 WHERE receipt_id = 'confirmed'",
+    # Confirmed, and then voided by a person who kept the goods out: they stay sold.
+    event("confirmed", 2, "voided") + f"{SET} sequence = 2, state = 'voided', owns_order = false"
+    " WHERE receipt_id = 'confirmed'",
+]
+
+
+@pytest.fixture
+def house(database_url):
+    with open_house(database_url) as house:
+        yield house
+
+
+@pytest.fixture
+def shop(house):
+    house.fill()
+    return house
+
+
+def look_through(house):
+    return audit(house.engine, None, Console(stderr=True))
+
+
+def found(house):
+    return {(finding.check, finding.receipt_id or finding.sku) for finding in look_through(house).findings.listed}
+
+
+def test_receipts_of_every_kind_add_up(shop):
+    """The damage below is only worth something where the undamaged books are found clean."""
+    report = look_through(shop)
+
+    assert report.findings.listed == []
+    assert report.ok
+    assert report.receipts == 8
+    assert report.by_state == {
+        "confirmed": 1, "rejected": 2, "voided": 1, "submitting": 1, "review": 2, "received": 1,
+    }  # fmt: skip
+    assert {row["receipt_id"]: row["review_from"] for row in report.review} == {
+        "review": "received",
+        "review_held": "submitting",
+    }
+    assert report.as_data()["money"] == {"KRW": {"confirmed": 3000}}
+
+
+@pytest.mark.parametrize(("damage", "expected"), DAMAGES)
+def test_damage_is_found_for_what_it_is(shop, damage, expected):
+    shop.run(damage)
+
+    assert found(shop) == expected
+
+
+@pytest.mark.parametrize("oddity", HARMLESS)
+def test_what_only_looks_odd_is_no_finding(shop, oddity):
+    shop.run(oddity)
+
+    assert found(shop) == set()
+
+
+def test_every_check_is_proven_by_some_damage():
+    assert {check for _, expected in DAMAGES for check, _ in expected} == {check.name for check in CHECKS}
+
+
+def test_every_finding_says_in_words_what_is_wrong(shop):
+    shop.run(f"""{SET} items = '{{"cap": 1, "tee": 1}}' WHERE receipt_id = 'confirmed'""")
+
+    assert look_through(shop).as_data()["findings"] == [
+        {"check": "sold", "message": "ordered 1 of cap, 1 of tee, sold 1 of cap, 2 of tee", "receipt_id": "confirmed"}
+    ]
+
+
+def test_what_waits_is_counted_and_no_fault(shop):
+    shop.run("UPDATE payconfirm.outbox SET at = now() - interval '61 seconds' WHERE receipt_id IN ('voided', 'review')")
+    shop.run("INSERT INTO payconfirm.dead_letters (id, source, reason, raw) VALUES (gen_random_uuid(), 'x', 'y', '')")
+
+    report = look_through(shop)
+
+    assert report.ok
+    assert report.waiting == {"events_unpublished": 2, "results_unstored": 1, "dead_letters": 1}
+
+
+def test_a_ruin_is_counted_whole_and_listed_in_part(house):
+    """A million findings must neither fill the memory nor be hidden."""
+    house.run(
+        "INSERT INTO payconfirm.confirmations"
+        " (receipt_id, order_id, amount, currency, items, metadata, state, created_at, updated_at, state_since)"
+        " SELECT 'r-' || n, 'o', 1, 'KRW', '{}', '{}', 'received', now(), now(), now()"
+        " FROM generate_series(1, :rows) n",
+        rows=MOST_LISTED + 200,
+    )
+
+    report = look_through(house)
+
+    assert len(report.findings) == MOST_LISTED + 200
+    assert len(report.findings.listed) == MOST_LISTED
+    assert report.as_data()["findings"][-1] == {"check": "forgotten", "message": "and 200 more"}
+
+
+def test_the_books_are_read_as_of_one_moment(shop):
+    """What is sold between two checks must not look like a difference."""
+    stock = next(check for check in CHECKS if check.name == "stock")
+    with snapshot(shop.engine) as seen:
+        before = seen.states()
+        shop.run("UPDATE payconfirm.stock SET available = 0")
+        shop.run("DELETE FROM payconfirm.confirmations")
+
+        assert list(seen.stream(stock.sql)) == []
+        assert seen.states() == before
+
+
+def test_the_audit_has_time_and_can_write_nothing(house):
+    with snapshot(house.engine) as seen:
+        shown = [next(seen.stream(f"SELECT current_setting('{name}') AS value"))["value"] for name in TIME_OUTS]
+        assert shown == ["2h", "10min"]
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            next(seen.stream("SELECT nextval('payconfirm.feed') AS value"))
+
+
+def test_the_session_has_its_own_time_outs_back_afterwards(house):
+    """A worker's statement on that connection would otherwise have two hours."""
+    with snapshot(house.engine):
+        pass
+    with house.engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar_one() == "4s"
+        assert connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "off"

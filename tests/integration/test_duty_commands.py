@@ -1,0 +1,274 @@
+"""The command line: what it says, where it says it, and its exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from confirmation.confirmation import Job
+from confirmation.order import Order
+from sandbox.gateway.running import RunningGateway
+from tests.integration.duty_house import WON, open_house
+from worker.duty import commands
+from worker.gateway import Account, BootpayGateway
+from worker.store.dead_letters import DeadLetter, DeadLetters
+
+ROOT = Path(__file__).parents[2]
+KEYS = {"client_key": "sandbox-client", "secret_key": "sandbox-secret"}
+#: Nobody listens there; the password must never be shown.
+AWAY = "postgresql://shop:hunter2@127.0.0.1:1/shop"
+
+NEED_THE_SCHEMA = [
+    ["audit"],
+    ["audit", "--json"],
+    ["explain", "r-1"],
+    ["dead-letters"],
+    ["stock", "show"],
+    ["stock", "set", "tee", "1"],
+]
+NONSENSE = [
+    ["explain"],
+    ["explain", "../r-1"],
+    ["explain", "r 1"],
+    ["explain", "r" * 65],
+    ["explain", "영수증"],
+    ["stock", "set", "tee"],
+    ["stock", "set", "tee", "many"],
+    ["stock", "set", "tee", "1.5"],
+    ["stock", "set", "tee", str(10**12 + 1)],
+    ["stock", "set", "tee", "--", "-1"],
+    ["stock", "set", "", "1"],
+    ["stock", "set", "t" * 129, "1"],
+    ["stock", "set", "tee\n", "1"],
+    ["stock", "set", "tee\udc80", "1"],
+    ["stock", "show", "tee\x00"],
+    ["audit", "--all"],
+    ["frobnicate"],
+]
+
+
+@pytest.fixture
+def house(database_url):
+    with open_house(database_url) as house:
+        yield house
+
+
+@pytest.fixture
+def duty(database_url, redis_url, monkeypatch):
+    """Runs a command in this process; the logs of the other tests stay as they are."""
+    monkeypatch.setattr(commands.logs, "configure", lambda _: None)
+
+    def run(*arguments, **environment):
+        given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url} | environment
+        return CliRunner().invoke(commands.cli, arguments, env=given)
+
+    return run
+
+
+def as_process(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", NEED_THE_SCHEMA)
+def test_without_the_schema_one_line_says_what_to_do(duty, house, command):
+    house.run("DROP SCHEMA payconfirm CASCADE")
+
+    done = duty(*command)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == (
+        "payconfirm: the schema isn't there, or is older than this code: run python -m worker migrate\n"
+    )
+
+
+@pytest.mark.parametrize("command", [*NEED_THE_SCHEMA, ["migrate"]])
+def test_without_a_database_one_line_says_which(duty, command):
+    done = duty(*command, DATABASE_URL=AWAY)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("payconfirm: the database doesn't answer: connection to server at")
+    assert "Connection refused" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "hunter2" not in done.stderr
+
+
+def test_a_process_without_a_database_ends_without_a_traceback(redis_url):
+    done = as_process("audit", DATABASE_URL=AWAY, REDIS_URL=redis_url)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_lock_that_somebody_holds_is_said_to_be_that(duty, house):
+    with house.engine.execution_options(isolation_level="READ COMMITTED").begin() as holder:
+        holder.exec_driver_sql("LOCK TABLE payconfirm.stock IN ACCESS EXCLUSIVE MODE")
+
+        done = duty("stock", "show")
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith("payconfirm: the database is too busy, or somebody holds a lock: try again")
+
+
+def test_a_user_who_may_not_read_is_told_so(duty, house, database_url):
+    house.run("CREATE ROLE nobody_yet LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA payconfirm TO nobody_yet")
+    try:
+        host = database_url.partition("@")[2]
+        done = duty("stock", "show", DATABASE_URL=f"postgresql://nobody_yet:x@{host}")
+    finally:
+        house.run("DROP OWNED BY nobody_yet; DROP ROLE nobody_yet")
+
+    assert done.exit_code == 2
+    assert done.stderr == "payconfirm: the database refuses: permission denied for table stock\n"
+
+
+@pytest.mark.parametrize("command", NONSENSE)
+def test_nonsense_gets_the_usage(duty, command):
+    done = duty(*command)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Usage: " in done.stderr
+
+
+def test_migrate_may_be_repeated(duty):
+    done = duty("migrate")
+
+    assert (done.exit_code, done.stdout) == (0, "schema payconfirm is at revision 0001\n")
+
+
+def test_stock_is_set_and_shown(duty):
+    assert duty("stock", "set", "tee [red] 한", "10").exit_code == 0
+    assert duty("stock", "set", "cap", str(10**12)).exit_code == 0
+    assert duty("stock", "set", "tee [red] 한", "0").exit_code == 0
+
+    every = duty("stock", "show")
+    one = duty("stock", "show", "cap")
+
+    assert [line.split() for line in every.stdout.splitlines()] == [
+        ["SKU", "available", "held", "sold"],
+        ["cap", str(10**12), "0", "0"],
+        ["tee", "[red]", "한", "0", "0", "0"],
+    ]
+    assert [line.split()[0] for line in one.stdout.splitlines()] == ["SKU", "cap"]
+
+
+def test_what_is_set_is_written_down(duty, house):
+    duty("stock", "set", "tee", "10")
+    duty("stock", "set", "tee", "4")
+
+    with house.engine.connect() as connection:
+        changes = connection.exec_driver_sql("SELECT change, why FROM payconfirm.stock_changes ORDER BY number")
+        assert [tuple(row) for row in changes] == [(10, "set by hand"), (-6, "set by hand")]
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [(["explain", "r-1"], "no receipt r-1\n"), (["stock", "show", "tee"], "no SKU tee in stock\n")],
+)
+def test_what_nobody_knows_is_exit_1(duty, command, words):
+    done = duty(*command)
+
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", words)
+
+
+def test_explain_tells_a_person_and_a_program(duty, house):
+    house.carry("r-1")
+
+    assert "payconfirm.confirmed" in duty("explain", "r-1").stdout
+    assert json.loads(duty("explain", "r-1", "--json").stdout)["state"] == "confirmed"
+
+
+def test_dead_letters_are_listed_for_people_and_as_the_contract_says(duty, house):
+    assert duty("dead-letters").stdout == "none\n"
+    DeadLetters(house.engine).keep(DeadLetter("celery", "amount: \x1b[2J", b"\xff\x00", "r-1"))
+
+    listed = json.loads(duty("dead-letters", "--json").stdout)
+    shown = duty("dead-letters").stdout
+
+    assert [set(letter) for letter in listed] == [{"id", "at", "source", "reason", "receipt_id", "raw_base64"}]
+    assert (listed[0]["raw_base64"], listed[0]["receipt_id"]) == ("/wA=", "r-1")
+    assert "celery" in shown
+    assert "amount: \\x1b[2J" in shown
+
+
+def test_a_list_that_is_cut_says_so(duty, house, monkeypatch):
+    monkeypatch.setattr(commands, "MOST_DEAD_LETTERS", 2)
+    for number in range(3):
+        DeadLetters(house.engine).keep(DeadLetter("celery", f"fault {number}", b""))
+
+    done = duty("dead-letters", "--json")
+
+    assert len(json.loads(done.stdout)) == 2
+    assert done.stderr == "these are the newest 2; there may be more\n"
+
+
+def test_an_audit_ends_with_its_verdict(duty, house):
+    house.fill()
+    clean = duty("audit")
+    house.run("UPDATE payconfirm.stock SET available = available + 1 WHERE sku = 'tee'")
+    one = duty("audit")
+    house.run("UPDATE payconfirm.confirmations SET due_at = NULL WHERE receipt_id = 'received'")
+    two = duty("audit")
+
+    assert [(done.exit_code, done.stdout.splitlines()[-1]) for done in (clean, one, two)] == [
+        (0, "all adds up"),
+        (1, "1 thing doesn't add up"),
+        (1, "2 things don't add up"),
+    ]
+    assert "8 receipts: 1 confirmed, 1 received, 2 rejected, 2 review, 1 submitting, 1 voided" in clean.stdout
+    assert "confirmed 3,000 KRW" in clean.stdout
+    assert "gateway_unclear" in clean.stdout
+    assert "5 available; put in 10, less 4 held and 2 sold, makes 4" in one.stdout
+
+
+def test_an_audit_as_data_has_the_same_verdict(duty, house):
+    house.fill()
+    house.run("UPDATE payconfirm.stock SET available = available + 1 WHERE sku = 'tee'")
+
+    done = duty("audit", "--json")
+    report = json.loads(done.stdout)
+
+    assert done.exit_code == 1
+    assert (report["ok"], report["receipts"], report["by_state"]["review"]) == (False, 8, 2)
+    assert [(finding["check"], finding["sku"]) for finding in report["findings"]] == [("stock", "tee")]
+    assert {row["receipt_id"]: (row["reason"], row["from"]) for row in report["review"]} == {
+        "review": ("gateway_unclear", "received"),
+        "review_held": ("gateway_unclear", "submitting"),
+    }
+    assert report["money"] == {"KRW": {"confirmed": 3000}}
+    assert set(report["waiting"]) == {"events_unpublished", "results_unstored", "dead_letters"}
+
+
+def test_the_gateways_own_books_are_compared(house, database_url, redis_url):
+    """The whole way: a process of its own, the real client, the sandbox gateway."""
+    with RunningGateway(port=0) as sandbox:
+        gateway = BootpayGateway(Account("v2", sandbox.url, **KEYS), tick=house.clock.tick)
+        receipts = [sandbox.open(order_id=f"order-{number}", price=3000) for number in (1, 2)]
+        for number, receipt_id in enumerate(receipts, 1):
+            house.again(Job(receipt_id, Order(receipt_id, f"order-{number}", WON)), gateway)
+        environment = {
+            "DATABASE_URL": database_url, "REDIS_URL": redis_url, "BOOTPAY_URL": sandbox.url,
+            "BOOTPAY_CLIENT_KEY": KEYS["client_key"], "BOOTPAY_SECRET_KEY": KEYS["secret_key"],
+        }  # fmt: skip
+        clean = as_process("audit", "--gateway", "--json", **environment)
+        sandbox.change(receipts[0], status=20)
+        drifted = as_process("audit", "--gateway", **environment)
+
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    assert json.loads(clean.stdout)["money"] == {"KRW": {"confirmed": 6000, "paid at the gateway": 6000}}
+    assert drifted.returncode == 1
+    assert "confirmed here, but the gateway says: cancelled in full" in drifted.stdout
+    assert drifted.stdout.splitlines()[-1] == "1 thing doesn't add up"
+
+
+def test_asking_the_gateway_takes_its_keys(duty):
+    done = duty("audit", "--gateway")
+
+    assert done.exit_code == 2
+    assert "BOOTPAY_SECRET_KEY" in done.stderr

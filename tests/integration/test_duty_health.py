@@ -1,0 +1,124 @@
+"""Health says which part doesn't answer, in time for whoever asks."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from config.settings import Settings
+from tests.integration.duty_house import open_house
+from worker.duty import commands, health
+
+#: Nobody listens there.
+CLOSED = "127.0.0.1:1"
+
+
+@pytest.fixture
+def settings(database_url, redis_url, monkeypatch):
+    """Settings of an environment that this test may change first."""
+
+    def read(**environment):
+        for name, value in ({"DATABASE_URL": database_url, "REDIS_URL": redis_url} | environment).items():
+            monkeypatch.setenv(name, value)
+        return Settings.read()
+
+    return read
+
+
+@pytest.fixture
+def silent():
+    """The address of a server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def found(settings):
+    return {part.part: (part.ok, part.detail) for part in health.look(settings)}
+
+
+def test_all_is_well(settings):
+    assert found(settings()) == {
+        "database": (True, "at revision 0001"),
+        "redis": (True, "answers"),
+        "broker": (True, "answers"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "variable", "url"),
+    [
+        ("database", "DATABASE_URL", f"postgresql://shop:hunter2@{CLOSED}/shop"),
+        ("redis", "REDIS_URL", f"redis://:hunter2@{CLOSED}/0"),
+        ("broker", "BROKER_URL", f"redis://:hunter2@{CLOSED}/0"),
+        ("broker", "BROKER_URL", f"amqp://shop:hunter2@{CLOSED}//"),
+    ],
+)
+def test_the_part_that_does_not_answer_is_named(settings, redis_url, part, variable, url):
+    environment = {"BROKER_URL": redis_url} | {variable: url}
+
+    parts = found(settings(**environment))
+
+    assert {name: ok for name, (ok, _) in parts.items()} == {
+        name: name != part for name in ("database", "redis", "broker")
+    }
+    assert "refused" in parts[part][1]
+    assert "hunter2" not in str(parts)
+
+
+def test_hosts_that_never_answer_take_a_few_seconds_altogether(settings, silent):
+    began = time.monotonic()
+    parts = found(settings(DATABASE_URL=f"postgresql://a:b@{silent}/c", REDIS_URL=f"redis://{silent}/0"))
+
+    assert [ok for ok, _ in parts.values()] == [False, False, False]
+    assert time.monotonic() - began < health.ANSWER_SECONDS + 2
+
+
+def test_nothing_is_waited_for_beyond_the_limit(settings, monkeypatch):
+    """A name server that doesn't answer keeps a client for half a minute, whatever its time-outs."""
+    for_ever = threading.Event()
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(health, "PROBES", {"database": lambda _: str(for_ever.wait())})
+
+    assert found(settings()) == {"database": (False, "no answer within 0.1 s")}
+    for_ever.set()
+
+
+def test_a_database_without_the_schema_is_not_well(settings, database_url):
+    with open_house(database_url) as house:
+        house.run("DROP SCHEMA payconfirm CASCADE")
+
+    ok, detail = found(settings())["database"]
+    assert not ok
+    assert detail == "the schema isn't there, and this code needs 0001: run python -m worker migrate"
+
+
+def test_a_schema_from_before_is_not_well(settings, database_url):
+    with open_house(database_url) as house:
+        house.run("UPDATE payconfirm.alembic_version SET version_num = '0000'")
+
+    assert found(settings())["database"] == (
+        False, "its schema is at 0000, and this code needs 0001: run python -m worker migrate",
+    )  # fmt: skip
+
+
+def test_an_address_that_cannot_be_read_is_not_repeated(settings):
+    """What stands where the port should be may be a piece of the password."""
+    parts = found(settings(BROKER_URL="redis://:hunter/2@127.0.0.1/0"))
+
+    assert parts["broker"] == (False, "its address can't be read")
+
+
+def test_the_command_says_it_by_its_exit_code(database_url, redis_url, monkeypatch):
+    monkeypatch.setattr(commands.logs, "configure", lambda _: None)
+    well = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    ill = well | {"BROKER_URL": f"redis://{CLOSED}/0"}
+
+    good = CliRunner().invoke(commands.cli, ["health"], env=well)
+    bad = CliRunner().invoke(commands.cli, ["health", "--json"], env=ill)
+
+    assert (good.exit_code, good.stdout.splitlines()[0]) == (0, "database: ok, at revision 0001")
+    assert bad.exit_code == 1
+    assert [part["ok"] for part in json.loads(bad.stdout)["parts"]] == [True, True, False]

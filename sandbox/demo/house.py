@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,6 +63,7 @@ class House:
         self._gateway_port = gateway_port
         self._lines = read_procfile()
         self._stopping = ExitStack()
+        self._working = ExitStack()
         self._programs: list[Program] = []
         self._environment = programs_first(
             {
@@ -88,68 +90,70 @@ class House:
         began = time.monotonic()
         self._start_gateway()
         self.run(*self._lines["release"])
+        self._stopping.push(self._working)  # after the gateway, so that it is stopped before it
         relay, workers, web = self._start_the_procfile()
-        self._set_stock(stock)
+        self.run("python", "-c", SET_STOCK, *(f"{sku}={available}" for sku, available in stock.items()))
         relay.wait_until(_said("relay.started"))
         for worker in workers:
             worker.wait_until(_said(" ready."))
         self.web_url = web.wait_until(_web_url)
-        say(
-            f"schema, gateway, {WORKERS} workers, relay and web are up, stock is set ({time.monotonic() - began:.1f} s)"
-        )
+        took = f"{time.monotonic() - began:.1f} s"
+        say(f"schema, gateway, {WORKERS} workers, relay and web are up, stock is set ({took})")
 
     def check(self) -> None:
         """Raise `HouseProblem` if any program has ended by itself."""
         for program in self._programs:
             program.check()
 
+    def stop_working(self) -> None:
+        """Stop web, workers and relay, in this order; the gateway and the servers can still be asked."""
+        self._programs.clear()
+        self._working.close()
+
     def run(self, *command: str, ends_with: tuple[int, ...] = (0,)) -> str:
         """Run a command to its end and return what it printed; `HouseProblem` where it ends with another code."""
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
-        )
+        run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+        try:
+            done = run(command, cwd=ROOT, env=self._environment)
+        except subprocess.TimeoutExpired as slow:
+            raise HouseProblem(f"`{' '.join(command)}` takes longer than {PATIENCE_SECONDS:.0f} s") from slow
         if done.returncode not in ends_with:
-            raise HouseProblem(
-                f"`{' '.join(command)}` ended with {done.returncode}:\n{done.stdout}{done.stderr}".strip()
-            )
-        return done.stdout
+            said = f"{done.stdout}{done.stderr}".strip()
+            raise HouseProblem(f"`{' '.join(command)}` ended with {done.returncode}:\n{said}")
+        return str(done.stdout)
 
     def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - whatever the route answers
         """Make a control call to the sandbox gateway."""
-        answer = requests.request(method, self.gateway_url + path, json=body, timeout=PATIENCE_SECONDS)
-        answer.raise_for_status()
+        try:
+            answer = requests.request(method, self.gateway_url + path, json=body, timeout=PATIENCE_SECONDS)
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise HouseProblem(f"the sandbox gateway doesn't do {method} {path}: {error}") from error
         return answer.json()
 
     def _start_gateway(self) -> None:
         latencies = ["--latency-lookup", LOOKUP_SECONDS, "--latency-approve", APPROVE_SECONDS]
         command = ["python", "-m", "sandbox", "gateway", "--port", str(self._gateway_port), *latencies]
-        (gateway,) = self._start({"gateway": command})
+        (gateway,) = self._start(self._stopping, {"gateway": command})
         self.gateway_url = gateway.wait_until(_gateway_url)
         self._environment["BOOTPAY_URL"] = self.gateway_url
 
     def _start_the_procfile(self) -> tuple[Program, list[Program], Program]:
         """Start in the order in which they are stopped backwards: web, workers, relay."""
-        (relay,) = self._start({"relay": self._lines["relay"]})
-        workers = self._start({f"worker-{number + 1}": self._lines["worker"] for number in range(WORKERS)})
-        (web,) = self._start({"web": self._lines["web"]})
+        (relay,) = self._start(self._working, {"relay": self._lines["relay"]})
+        names = [f"worker-{number + 1}" for number in range(WORKERS)]
+        workers = self._start(self._working, dict.fromkeys(names, self._lines["worker"]))
+        (web,) = self._start(self._working, {"web": self._lines["web"]})
         return relay, workers, web
 
-    def _start(self, commands: Mapping[str, list[str]]) -> list[Program]:
+    def _start(self, stopping: ExitStack, commands: Mapping[str, list[str]]) -> list[Program]:
+        """Start these together. How they are stopped is known before, so that no moment is too early for Ctrl-C."""
         programs = [Program(name, words, self._environment, self._logs) for name, words in commands.items()]
-        self._stopping.callback(stop, programs)
+        stopping.callback(stop, programs)
         for program in programs:
             program.start()
         self._programs += programs
         return programs
-
-    def _set_stock(self, stock: Mapping[str, int]) -> None:
-        self.run("python", "-c", SET_STOCK, *(f"{sku}={available}" for sku, available in stock.items()))
 
 
 def _said(words: str) -> Callable[[str], str | None]:

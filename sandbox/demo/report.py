@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from confirmation.states import Reason, State
-from sandbox.demo.cast import CONFIRMED, SCARCE, SHELF, SOLD_OUT, Door, End, Kind
+from sandbox.demo.cast import ARRIVALS_PER_SECOND, CONFIRMED, SCARCE, SHELF, SOLD_OUT, Door, End, Kind
 from sandbox.demo.checks import Books
 from sandbox.demo.house import APPROVE_SECONDS, LOOKUP_SECONDS
 from sandbox.demo.rush import Ending
@@ -83,7 +83,7 @@ def _speed(endings: list[Ending]) -> Iterator[tuple[str, str]]:
         "Delivered",
         (f"{doors[Door.HTTP]} receipts by HTTP, {doors[Door.CELERY]} by Celery, and {copies} copies through both"),
     )
-    yield "Rate", f"{len(timed) / seconds:.0f} receipts a second, from the first sent to the last told"
+    yield "Rate", f"{len(timed) / seconds:.0f} receipts a second, arriving at {ARRIVALS_PER_SECOND} a second"
     yield (
         "Time to final",
         (f"p50 {_percentile(waits, 50):.0f} ms, p99 {_percentile(waits, 99):.0f} ms, the longest {waits[-1]:.0f} ms"),

@@ -1,0 +1,299 @@
+"""`make demo` and `make up`: the whole house on one machine, and that it tells when something doesn't add up."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from sandbox.demo.cast import SCARCE, Kind, invite, stock_for
+from sandbox.demo.checks import Books, complaints
+from sandbox.demo.programs import HouseProblem, Program, read_procfile
+from sandbox.demo.rush import Ending
+
+ROOT = Path(__file__).parents[2]
+DEMO = (sys.executable, "-m", "sandbox", "demo")
+STARTED, OPEN = " are up (", "stock is set"
+#: A machine that does everything else at the same time.
+PATIENCE_SECONDS = 90
+
+
+@contextmanager
+def running(*command, **environment):
+    """Start a command with its output in a pipe, and make sure that it ends."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=PATIENCE_SECONDS)
+
+
+def read_until(process, words):
+    """Read the output up to and with the line that holds these words."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if words in line:
+            return "".join(lines)
+    raise AssertionError(f"it never said {words!r}: {''.join(lines)}")
+
+
+def descendants(pid):
+    """The ids of all processes below this one."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = dict(map(int, line.split()) for line in listed.splitlines())
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def alive(pids):
+    """Those that still run; what nobody has waited for yet has ended all the same."""
+    asked = ["ps", "-o", "pid=,stat=,args=", "-p", ",".join(map(str, pids))]
+    listed = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    return [line for line in listed.splitlines() if not line.split()[1].startswith("Z")]
+
+
+@pytest.mark.timeout(240)  # either has the machine for half the time
+def test_two_demos_beside_each_other_both_add_up():
+    with running(*DEMO, "--receipts", "60") as first, running(*DEMO, "--receipts", "60", "--seed", "2") as second:
+        below = [descendants_when_open(demo) for demo in (first, second)]
+        said = [demo.communicate(timeout=PATIENCE_SECONDS)[0] for demo in (first, second)]
+
+    for demo, text, pids in zip((first, second), said, below, strict=True):
+        assert demo.returncode == 0, text
+        assert re.search(r"^ +\d+ +confirmed +charged once", text, re.MULTILINE), text
+        assert re.search(r"^ +\d+ +rejected +out_of_stock ", text, re.MULTILINE)
+        assert re.search(r"won kept there = [\d,]+ won confirmed here", text)
+        assert re.search(r"^ +3 +3 +0 +Signed vinyl", text, re.MULTILINE)
+        assert "Everything adds up." in text
+        assert max(map(len, text.splitlines()[3:])) <= 80
+        assert len(pids) > 8
+        assert alive(pids) == []
+
+
+def descendants_when_open(demo):
+    read_until(demo, OPEN)
+    return descendants(demo.pid)
+
+
+@pytest.mark.parametrize(("words", "number"), [(STARTED, signal.SIGINT), (OPEN, signal.SIGINT), (OPEN, signal.SIGTERM)])
+def test_a_demo_that_is_interrupted_leaves_nothing_running(words, number):
+    with running(*DEMO) as demo:
+        read_until(demo, words)
+        pids = descendants(demo.pid)
+
+        demo.send_signal(number)
+        said = demo.communicate(timeout=PATIENCE_SECONDS)[0]
+
+    assert demo.returncode == 130
+    assert said.endswith("stopped; nothing is left running\n")
+    assert "Traceback" not in said
+    assert pids
+    assert alive(pids) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")
+def test_a_program_does_not_outlive_a_demo_that_is_killed(tmp_path):
+    lines = f"""
+import os, pathlib, signal
+from sandbox.demo.programs import Program
+program = Program("sleeper", ["sh", "-c", "echo here; exec sleep 600"], os.environ, pathlib.Path({str(tmp_path)!r}))
+program.start()
+program.wait_until(lambda said: said)
+print("started", flush=True)
+signal.pause()
+"""
+    with running(sys.executable, "-c", lines) as launcher:
+        read_until(launcher, "started")
+        pids = descendants(launcher.pid)
+        assert pids
+
+        launcher.kill()
+        launcher.wait()
+
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while alive(pids):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_program_that_ends_by_itself_is_told_with_its_last_words(tmp_path):
+    program = Program("web", ["sh", "-c", "echo no such port >&2; exit 3"], os.environ, tmp_path)
+    program.start()
+
+    with pytest.raises(HouseProblem, match=r"(?s)web ended by itself with 3.*web\.log.*no such port"):
+        program.wait_until(lambda _: None)
+
+
+def test_a_demo_refuses_a_database_that_somebody_uses(database_url, redis_url):
+    with closing(psycopg2.connect(database_url)) as connection, connection:
+        connection.cursor().execute(
+            "INSERT INTO payconfirm.confirmations (receipt_id, order_id, amount, currency, items, metadata, state,"
+            " created_at, updated_at, state_since) VALUES ('r', 'o', 1, 'KRW', '{}', '{}', 'received', now(), now(), now())"
+        )
+
+    refused = demo_with(DATABASE_URL=database_url, REDIS_URL=redis_url)
+
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert len(refused.stderr.splitlines()) == 1
+    assert "holds confirmations: give the demo an empty database" in refused.stderr
+
+
+def test_one_server_without_the_other_is_refused(redis_url):
+    refused = demo_with(REDIS_URL=redis_url)
+
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("DATABASE_URL is missing: set both")
+
+
+def demo_with(**environment):
+    return subprocess.run(
+        DEMO,
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def test_the_lines_that_make_up_prints_confirm_a_payment(tmp_path):
+    lines = f"import pathlib, sys, sandbox.demo.stay as stay; stay.STATE = pathlib.Path({str(tmp_path / 'up')!r})"
+    lines += "; from sandbox.demo import main; sys.exit(main(['--stay']))"
+    with running(sys.executable, "-c", lines) as house:
+        told = read_until(house, "Ctrl-C stops everything")
+        pids = descendants(house.pid)
+        curls = re.findall(r"^  (curl (?:.*\\\n)?.*)$", told, re.MULTILINE)
+
+        opened, taken, result = (json.loads(run_shell(curl)) for curl in curls)
+
+        assert opened.keys() == {"receipt_id"}
+        assert taken["receipt_id"] == opened["receipt_id"]
+        assert result["state"] == "confirmed"
+
+        with running(sys.executable, "-c", lines) as second:
+            assert "already running at 127.0.0.1:" in second.communicate(timeout=PATIENCE_SECONDS)[0]
+            assert second.returncode == 2
+
+        house.send_signal(signal.SIGINT)
+        assert house.communicate(timeout=PATIENCE_SECONDS)[0] == "stopped; nothing is left running\n"
+    assert house.returncode == 0
+    assert alive(pids) == []
+
+
+def run_shell(line):
+    return subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS
+    ).stdout
+
+
+def test_the_procfile_holds_the_lines_that_the_house_starts():
+    assert {"release", "web", "worker", "relay"} <= read_procfile().keys()
+
+
+def test_the_same_seed_invites_the_same_buyers():
+    assert invite(7, 60) == invite(7, 60)
+    assert invite(7, 60) != invite(8, 60)
+
+
+@pytest.mark.parametrize("receipts", [20, 60, 400])
+def test_every_kind_of_buyer_comes(receipts):
+    buyers = invite(1, receipts)
+
+    assert len(buyers) == receipts
+    assert {buyer.kind for buyer in buyers} == set(Kind)
+    assert sum(buyer.kind is Kind.SCARCE for buyer in buyers) > stock_for(buyers)[SCARCE.sku]
+
+
+# What doesn't add up is told ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def books():
+    """Books of a rush in which everything went as it should."""
+    buyers = invite(1, 60)
+    stock, given, paid_orders = stock_for(buyers), 0, set()
+    endings, receipts = [], {}
+    for buyer in buyers:
+        end = min(buyer.kind.right, key=str)
+        if buyer.kind is Kind.SCARCE:
+            given += 1
+            end = ("confirmed", None) if given <= stock[SCARCE.sku] else ("rejected", "out_of_stock")
+        if buyer.kind is Kind.TWO_RECEIPTS:
+            end = ("rejected", "order_already_paid") if buyer.order_id in paid_orders else ("confirmed", None)
+            paid_orders.add(buyer.order_id)
+        endings.append(Ending(buyer, end, buyer.amount, 0.0, 0.2))
+        charged = buyer.amount if end[0] in ("confirmed", "voided") else 0
+        receipts[buyer.receipt_id] = {"charged": charged, "cancelled": charged if end[0] == "voided" else 0}
+    totals = {"charged_twice": [], "charged": {"KRW": 0}, "cancelled": {"KRW": 0}}
+    for kind in ("charged", "cancelled"):
+        totals[kind]["KRW"] = sum(account[kind] for account in receipts.values())
+    books = Books(endings, {"totals": totals, "receipts": receipts}, stock, {}, {"ok": True, "findings": []})
+    return replace(books, stock_left={sku: there - books.sold[sku] for sku, there in stock.items()})
+
+
+def test_nothing_is_told_when_everything_adds_up(books):
+    assert complaints(books) == []
+
+
+def test_an_ending_that_is_not_right_for_its_buyer_is_told(books):
+    at = next(place for place, ending in enumerate(books.endings) if ending.buyer.kind is Kind.UNKNOWN)
+    books.endings[at] = replace(books.endings[at], end=("rejected", "declined"))
+
+    (told,) = complaints(books)
+    assert told.startswith(f"receipt {books.endings[at].buyer.receipt_id} (unknown) ended as rejected declined,")
+    assert told.endswith("should have as rejected receipt_not_found")
+
+
+def test_money_that_nobody_confirmed_is_told(books):
+    rejected = next(ending.buyer.receipt_id for ending in books.endings if ending.buyer.kind is Kind.DECLINED)
+    books.ledger["receipts"][rejected]["charged"] = 500
+    books.ledger["totals"]["charged"]["KRW"] += 500
+
+    told = complaints(books)
+
+    assert re.fullmatch(r"the gateway keeps [\d,]+ won, and [\d,]+ won are confirmed here", told[0])
+    assert told[1:] == [f"receipt {rejected}: the gateway keeps 500 won, it should be 0"]
+
+
+def test_a_second_charge_is_told(books):
+    books.ledger["totals"]["charged_twice"].append("5afd6be8e13f33616f2876ac")
+
+    assert complaints(books) == ["charged twice: 5afd6be8e13f33616f2876ac"]
+
+
+def test_an_order_paid_with_both_its_receipts_is_told(books):
+    for place, ending in enumerate(books.endings):
+        if ending.buyer.kind is Kind.TWO_RECEIPTS:
+            books.endings[place] = replace(ending, end=("confirmed", None))
+            order_id = ending.buyer.order_id
+
+    assert f"{order_id} was paid for with two receipts, and 2 of them are confirmed" in complaints(books)
+
+
+def test_a_unit_that_is_missing_from_the_shelf_is_told(books):
+    books.stock_left["mug-blue"] -= 1
+
+    assert [told for told in complaints(books) if told.startswith("mug-blue: ")] == complaints(books) != []
+
+
+def test_what_the_audit_found_is_told(books):
+    found = replace(books, audit={"ok": False, "findings": [{"check": "stock"}]})
+
+    assert complaints(found) == ["the audit found something: [{'check': 'stock'}]"]

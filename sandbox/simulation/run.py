@@ -16,8 +16,8 @@ from sandbox.simulation.scheduler import Scheduler
 from sandbox.simulation.stories import PLENTY, SCARCE, Change, Story, draw, pay_unless_charged
 from sandbox.twins import Twins
 
-#: Between two receipts, on average: close enough that they meet, and not so close that none keeps its lease.
-ARRIVAL_SECONDS = 2.0
+#: Between two receipts, on average. Close together they meet; far apart, a paused worker's receipt is taken over often.
+ARRIVAL_SECONDS = (2.0, 20.0)
 #: Each world has this many receipts: memory stays small, and a failure is found in a short story.
 RECEIPTS_IN_A_WORLD = 500
 #: Long after a day of trying to cancel, and after four days of hourly late looks without a word.
@@ -48,10 +48,9 @@ class Simulation:
 
     def run(self) -> Counter[str]:
         """Run until all is settled, and count the outcomes. Raises `PromiseBroken`."""
+        all_arrived = len(self._stories) * self.random.choice(ARRIVAL_SECONDS)
         for story in self._stories.values():
-            self._scheduler.after(
-                self.random.uniform(0, len(self._stories) * ARRIVAL_SECONDS), partial(self._begin, story)
-            )
+            self._scheduler.after(self.random.uniform(0, all_arrived), partial(self._begin, story))
         while self._scheduler.run_next():
             if self.twins.clock.tick() > LONGEST_SECONDS:
                 raise self._unsettled()

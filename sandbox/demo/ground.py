@@ -5,11 +5,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg2
 
-from sandbox.servers import STATE, Addresses, ServerProblem
+from sandbox.demo.programs import HouseProblem
+from sandbox.servers import STATE, Addresses, ServerProblem, Servers
 
 #: What would make a demo another one than it says, or send it to somebody else's servers.
 OURS: tuple[str, ...] = (
@@ -23,6 +25,20 @@ OURS: tuple[str, ...] = (
 )
 OURS += ("CONFIRM_DEADLINE_SECONDS", "POST_RATE", "WORKER_CONCURRENCY", "ORDER_HOOK", "WEB_HOST", "WEB_PORT")
 OURS_PREFIXES = ("BOOTPAY_", "CALLBACK_", "CELERY_")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A PostgreSQL and a Redis that answer; ours, or somebody's."""
+
+    addresses: Addresses
+    ours: Servers | None = None
+
+    def check(self) -> None:
+        """Raise `HouseProblem` if one of our servers has ended by itself."""
+        for server in (self.ours.postgres, self.ours.redis) if self.ours else ():
+            if not server.is_running:
+                raise HouseProblem(f"{server.name} ended by itself: see {server.log}")
 
 
 def given_addresses() -> Addresses | None:

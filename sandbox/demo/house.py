@@ -14,8 +14,8 @@ from typing import Any, Self
 
 import requests
 
+from sandbox.demo.ground import Ground
 from sandbox.demo.programs import ROOT, HouseProblem, Program, programs_first, read_procfile, stop
-from sandbox.servers import Addresses
 
 #: As long as the real gateway takes, so that a rate and a latency mean something.
 LOOKUP_SECONDS, APPROVE_SECONDS = "0.02", "0.15"
@@ -54,11 +54,10 @@ class House:
     gateway_url: str
     web_url: str
 
-    def __init__(
-        self, folder: Path, addresses: Addresses, environment: Mapping[str, str], *, gateway_port: int
-    ) -> None:
-        self.addresses = addresses
+    def __init__(self, folder: Path, ground: Ground, environment: Mapping[str, str], *, gateway_port: int) -> None:
+        self.addresses = ground.addresses
         self.keys = Keys()
+        self._ground = ground
         self._logs = folder
         self._gateway_port = gateway_port
         self._lines = read_procfile()
@@ -68,8 +67,8 @@ class House:
         self._environment = programs_first(
             {
                 **environment,
-                "DATABASE_URL": addresses.database_url,
-                "REDIS_URL": addresses.redis_url,
+                "DATABASE_URL": self.addresses.database_url,
+                "REDIS_URL": self.addresses.redis_url,
                 "BOOTPAY_CLIENT_KEY": self.keys.gateway_client,
                 "BOOTPAY_SECRET_KEY": self.keys.gateway_secret,
                 "API_KEYS": self.keys.api,
@@ -101,7 +100,8 @@ class House:
         say(f"schema, gateway, {WORKERS} workers, relay and web are up, stock is set ({took})")
 
     def check(self) -> None:
-        """Raise `HouseProblem` if any program has ended by itself."""
+        """Raise `HouseProblem` if any program or server has ended by itself."""
+        self._ground.check()
         for program in self._programs:
             program.check()
 

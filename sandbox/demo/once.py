@@ -15,6 +15,7 @@ from sandbox.demo import report
 from sandbox.demo.cast import Buyer, Kind, invite, stock_for
 from sandbox.demo.checks import Books, complaints
 from sandbox.demo.ground import (
+    Ground,
     forget_what_is_ours,
     given_addresses,
     refuse_a_used_schema,
@@ -24,7 +25,6 @@ from sandbox.demo.ground import (
 from sandbox.demo.house import House
 from sandbox.demo.programs import HouseProblem
 from sandbox.demo.rush import Ending, rush
-from sandbox.servers import Addresses
 
 #: 0 or 1: in both cases it says what it found.
 AUDIT = ("python", "-m", "worker", "audit", "--gateway", "--json")
@@ -40,12 +40,12 @@ def run_once(console: Console, seed: int, receipts: int) -> int:
     buyers = invite(seed, receipts)
     with throw_away_folder() as folder:
         if given:
-            books = _on(given, folder, buyers, console)
+            books = _on(Ground(given), folder, buyers, console)
         else:
             with servers.start(folder / "servers", durable=False) as ours:
                 started = f"{ours} are up ({time.monotonic() - began:.1f} s)"
                 console.print(started, soft_wrap=True)
-                books = _on(ours.addresses, folder, buyers, console)
+                books = _on(Ground(ours.addresses, ours), folder, buyers, console)
         wrong = complaints(books)
         report.show(console, books, wrong)
         if wrong:
@@ -54,17 +54,17 @@ def run_once(console: Console, seed: int, receipts: int) -> int:
     return 0
 
 
-def _on(addresses: Addresses, folder: Path, buyers: list[Buyer], console: Console) -> Books:
+def _on(ground: Ground, folder: Path, buyers: list[Buyer], console: Console) -> Books:
     stock = stock_for(buyers)
     # The rush is one shop with one key, and comes faster than a shop's own rate allows.
     environment = {**os.environ, "POST_RATE": "0", "WEB_PORT": "0"}
-    with House(folder, addresses, environment, gateway_port=0) as house:
+    with House(folder, ground, environment, gateway_port=0) as house:
         house.open(stock, console.print)
         _prepare_gateway(house, buyers)
         endings = _rush(house, buyers, console)
         audit = _audit_while_stopping(house)
         ledger = house.control("GET", "/sandbox/ledger")
-        return Books(endings, ledger, stock, stock_left(addresses), audit)
+        return Books(endings, ledger, stock, stock_left(ground.addresses), audit)
 
 
 def _prepare_gateway(house: House, buyers: list[Buyer]) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sandbox import servers
 from sandbox.demo.cast import SCARCE, SHELF
-from sandbox.demo.ground import given_addresses
+from sandbox.demo.ground import Ground, given_addresses
 from sandbox.demo.house import House
 from sandbox.servers import STATE
 from sandbox.state import lock
@@ -24,17 +24,18 @@ WATCH_SECONDS = 0.5
 def stay(console: Console) -> int:
     """Start everything with its state kept, print the addresses, and stay up. Never returns by itself."""
     with ExitStack() as stack:
-        addresses = given_addresses()
-        if addresses:
+        given = given_addresses()
+        if given:
+            ground = Ground(given)
             stack.enter_context(lock(STATE))
         else:
             ours = stack.enter_context(servers.start(STATE))
-            console.print(f"{ours} are up, with their state in {STATE}")
-            addresses = ours.addresses
+            ground = Ground(ours.addresses, ours)
+            console.print(f"{ours} are up, with their state in {STATE}", soft_wrap=True)
         logs = STATE / "logs"
         logs.mkdir(exist_ok=True)
         environment = {"WEB_PORT": str(_port(WEB_PORT)), **os.environ}
-        house = stack.enter_context(House(logs, addresses, environment, gateway_port=_port(GATEWAY_PORT)))
+        house = stack.enter_context(House(logs, ground, environment, gateway_port=_port(GATEWAY_PORT)))
         house.open({**{item.sku: STOCK for item in SHELF}, SCARCE.sku: SCARCE_STOCK}, console.print)
         _tell(console, house, f"the programs' logs are in {logs}; Ctrl-C stops everything")
         while True:

@@ -143,7 +143,8 @@ def test_a_demo_refuses_a_database_that_somebody_uses(database_url, redis_url):
     with closing(psycopg2.connect(database_url)) as connection, connection:
         connection.cursor().execute(
             "INSERT INTO payconfirm.confirmations (receipt_id, order_id, amount, currency, items, metadata, state,"
-            " created_at, updated_at, state_since) VALUES ('r', 'o', 1, 'KRW', '{}', '{}', 'received', now(), now(), now())"
+            " created_at, updated_at, state_since)"
+            " VALUES ('r', 'o', 1, 'KRW', '{}', '{}', 'received', now(), now(), now())"
         )
 
     refused = demo_with(DATABASE_URL=database_url, REDIS_URL=redis_url)

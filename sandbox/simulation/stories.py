@@ -4,21 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from confirmation.answers import Answer, Refused, Silence
+from confirmation.answers import Refused
 from confirmation.order import Money, Order
+from sandbox.simulation.faults import IN_FLIGHT, LONG_SECONDS, cancel_fault, look_up_faults, some, submit_fault
 from sandbox.twins import Fault, TwinReceipt
 
 #: Few enough of each that receipts compete for them.
 SCARCE = {f"scarce-{number}": 3 for number in range(12)}
 PLENTY = {"plenty": 1_000_000, "more": 1_000_000}
-IN_FLIGHT = {"v1": 3, "v2": 4}
-#: A submit whose call has ended is to be seen within less than the rules' 3 s between two looks.
-HIDDEN_SECONDS = 2.8
-#: One that was given up may be at work until its lease ends, at least this long after it began.
-HIDDEN_UNENDED_SECONDS = 11.5
-#: Past the deadline of 10 minutes.
-LONG_SECONDS = 900.0
-
 #: How often a receipt begins like this, out of their sum.
 BEGINNINGS = {
     "ready": 60,
@@ -81,9 +74,9 @@ def draw(random: Random, number: int) -> Story:
     if random.random() < 0.1:
         story.receipt.declined_as = random.choice((2, -2))
     story.faults = {
-        "submit": _some(random, 0.35, lambda: _submit_fault(random, api)),
-        "look_up": _look_up_faults(random),
-        "cancel": _some(random, 0.4, lambda: _cancel_fault(random)),
+        "submit": some(random, 0.35, lambda: submit_fault(random, api)),
+        "look_up": look_up_faults(random),
+        "cancel": some(random, 0.4, lambda: cancel_fault(random)),
     }
     story.deliveries = _deliveries(random, order)
     story.crashes = random.randint(3, 9) if random.random() < 0.01 else 0
@@ -210,53 +203,6 @@ def pay_unless_charged(receipt: TwinReceipt) -> None:
     """Have the buyer pay by another way, where nothing was paid yet."""
     if receipt.status in (2, 5) and not receipt.charges:
         receipt.pay()
-
-
-def _some(random: Random, chance: float, fault: Callable[[], Fault]) -> list[Fault]:
-    return [fault() for _ in range(random.randint(1, 3))] if random.random() < chance else []
-
-
-def _submit_fault(random: Random, api: str) -> Fault:
-    """A submit that acts or not, whatever it answers, and may stay hidden or in flight for a while."""
-    answer = _no(random)
-    acts = random.random() < 0.5
-    ended = not isinstance(answer, Silence) or answer.ended
-    if random.random() < 0.15:
-        seconds = random.choice((random.uniform(1, 8), LONG_SECONDS))
-        return Fault(answer, acts=acts, shows=IN_FLIGHT[api], shows_seconds=seconds)
-    if not acts:
-        return Fault(answer, acts=False)
-    hidden = random.uniform(0, HIDDEN_SECONDS if ended else HIDDEN_UNENDED_SECONDS)
-    return Fault(answer, shows=2, shows_seconds=hidden)
-
-
-def _no(random: Random) -> Answer:
-    """Anything but a clear yes."""
-    return random.choice(
-        (
-            Silence("timeout"),
-            Silence("connection reset"),
-            Silence("http 502", ended=True),
-            Silence("http 429", ended=True, retry_after_seconds=2),
-            Refused("-1001", "try again"),
-            Refused("-1002", "the card company is away"),
-        )
-    )
-
-
-def _look_up_faults(random: Random) -> list[Fault]:
-    kind = random.random()
-    if kind > 0.12:
-        return []
-    # Some are silent until the deadline is past.
-    many = 90 if kind < 0.005 else random.randint(1, 4)
-    return [Fault()] * random.randint(0, 3) + [Fault(Silence("http 500", ended=True))] * many
-
-
-def _cancel_fault(random: Random) -> Fault:
-    if random.random() < 0.5:
-        return Fault(Refused("RC_CANCEL_LATER"), acts=False)
-    return Fault(Silence("timeout"), acts=random.random() < 0.5)
 
 
 def _deliveries(random: Random, order: Order) -> list[tuple[float, Order]]:

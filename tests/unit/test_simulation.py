@@ -7,7 +7,7 @@ from confirmation.answers import Seen, Silence
 from confirmation.decisions import TABLE, Decision, Verb
 from confirmation.states import Reason
 from sandbox import simulate as program
-from sandbox.simulation import PromiseBroken, Simulation, passages, run, simulate, stories
+from sandbox.simulation import PromiseBroken, Simulation, faults, passages, run, simulate, stories
 from sandbox.twins import Fault, TwinStock, TwinStore
 
 RECEIPTS = 500
@@ -91,7 +91,7 @@ def submits_twice(random, number):
     story = stories.draw(random, number)
     story.receipt.api, story.receipt.declined_as = "v1", None
     first = Fault(Silence("http 502", ended=True), acts=False)
-    story.faults["submit"] = [first, Fault(Silence("timeout"), shows=2, shows_seconds=stories.HIDDEN_UNENDED_SECONDS)]
+    story.faults["submit"] = [first, Fault(Silence("timeout"), shows=2, shows_seconds=faults.HIDDEN_UNENDED_SECONDS)]
     return story
 
 

@@ -5,6 +5,7 @@ import hmac
 from typing import Annotated
 
 from fastapi import Depends, Request
+from pydantic import SecretStr
 
 from api.problems import Problem
 from config.settings import Settings
@@ -50,8 +51,8 @@ def _bearer(authorization: str | None) -> bytes:
     return key.strip().encode("latin-1") if scheme.lower() == "bearer" else b""  # as it came over the wire
 
 
-def _digests(keys: object) -> list[bytes]:
-    text: str = keys.get_secret_value() if keys else ""  # type: ignore[attr-defined]
+def _digests(keys: SecretStr | None) -> list[bytes]:
+    text = keys.get_secret_value() if keys else ""
     return [_digest(key.encode()) for key in text.split()]
 
 

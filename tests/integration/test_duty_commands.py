@@ -261,8 +261,9 @@ def test_the_gateways_own_books_are_compared(house, database_url, redis_url):
         drifted = as_process("audit", "--gateway", **environment)
 
     assert clean.returncode == 0, clean.stdout + clean.stderr
-    assert json.loads(clean.stdout)["money"] == {"KRW": {"confirmed": 6000, "paid at the gateway": 6000}}
+    assert json.loads(clean.stdout)["money"] == {"KRW": {"confirmed": 6000, "paid_at_gateway": 6000}}
     assert drifted.returncode == 1
+    assert "confirmed 6,000 KRW, paid at gateway 3,000 KRW" in drifted.stdout
     assert "confirmed here, but the gateway says: cancelled in full" in drifted.stdout
     assert drifted.stdout.splitlines()[-1] == "1 thing doesn't add up"
 

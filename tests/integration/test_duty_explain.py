@@ -113,7 +113,7 @@ def test_a_receipt_that_was_never_claimed_has_only_begun(house):
     lines = told(house, "r-1")
 
     assert steps_of(lines) == ["created"]
-    assert any(line.startswith("next looked at again at ") for line in lines)
+    assert any(line.startswith("next a look, due at ") for line in lines)
     assert lines[-1] == "no event yet: nothing was told"
 
 

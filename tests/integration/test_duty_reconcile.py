@@ -65,7 +65,7 @@ def test_what_the_gateway_says_of_receipts_of_every_kind_adds_up(shop):
     report = ask(shop)
 
     assert found(report) == []
-    assert report.as_data()["money"] == {"KRW": {"confirmed": 3000, "paid at the gateway": 3000}}
+    assert report.as_data()["money"] == {"KRW": {"confirmed": 3000, "paid_at_gateway": 3000}}
     assert report.as_data()["open"] == [
         {"receipt_id": "received", "state": "received", "gateway": "not yet authorised, or not there"},
         {"receipt_id": "review", "state": "review", "gateway": "a number nobody documented"},
@@ -101,7 +101,13 @@ def test_a_rejected_receipt_in_flight_is_open_rather_than_different(shop):
 def test_money_that_is_paid_there_and_not_confirmed_here_shows_in_the_sums(shop):
     shop.gateway.receipts["submitting"].pay()
 
-    assert ask(shop).money == {"KRW": {"confirmed": 3000, "paid at the gateway": 6000}}
+    assert ask(shop).money == {"KRW": {"confirmed": 3000, "paid_at_gateway": 6000}}
+
+
+def test_money_that_went_back_there_is_taken_off_the_sums(shop):
+    shop.gateway.receipts["confirmed"].cancelled = 1000
+
+    assert ask(shop).money == {"KRW": {"confirmed": 3000, "paid_at_gateway": 2000}}
 
 
 def test_no_word_is_a_finding_only_when_it_stays_away(shop):
@@ -159,7 +165,7 @@ def test_a_receipt_that_was_cancelled_already_may_stay_paid_in_v1(house, words, 
     report = ask(house)
 
     assert [finding[1] for finding in found(report)] == (["r-1"] if differs else [])
-    assert report.money.get("KRW", {}).get("paid at the gateway", 0) == (WON.minor if differs else 0)
+    assert report.money.get("KRW", {}).get("paid_at_gateway", 0) == (WON.minor if differs else 0)
 
 
 def test_sums_are_kept_apart_by_currency(house):
@@ -167,6 +173,6 @@ def test_sums_are_kept_apart_by_currency(house):
     house.carry("dollars", amount=Money(1050, "USD"))
 
     assert ask(house).as_data()["money"] == {
-        "KRW": {"confirmed": 3000, "paid at the gateway": 3000},
-        "USD": {"confirmed": "10.50", "paid at the gateway": "10.50"},
+        "KRW": {"confirmed": 3000, "paid_at_gateway": 3000},
+        "USD": {"confirmed": "10.50", "paid_at_gateway": "10.50"},
     }

@@ -91,7 +91,7 @@ def _next(story: WholeStory) -> str:
     if story.leased_until is not None:
         return f"a worker has it until {moment(story.leased_until)} at the latest"
     if story.due_at is not None:
-        return f"looked at again at {moment(story.due_at)}"
+        return f"a look, due at {moment(story.due_at)}"
     return "nothing more by itself"
 
 

@@ -97,10 +97,10 @@ class Reconciliation:
         if each.confirmation.state is State.CONFIRMED:
             self._sums(ours.currency)["confirmed"] += ours.minor
         if each.paid and isinstance(each.answer, GatewayReceipt) and each.answer.amount:
-            self._sums(each.answer.amount.currency)["paid at the gateway"] += each.paid
+            self._sums(each.answer.amount.currency)["paid_at_gateway"] += each.paid
 
     def _sums(self, currency: str) -> dict[str, int]:
-        return self.money.setdefault(currency, {"confirmed": 0, "paid at the gateway": 0})
+        return self.money.setdefault(currency, {"confirmed": 0, "paid_at_gateway": 0})
 
 
 def judge(confirmation: Confirmation, answer: Answer) -> Compared:

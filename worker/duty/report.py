@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
+from confirmation.events import timestamp
 from confirmation.order import Money
 from worker.duty.checks import CHECKS, Finding
 from worker.duty.showing import moment, money, printable, table
@@ -92,7 +93,9 @@ class Report:
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(self.by_state.items()))
         out.print(f"{self.receipts:,} receipts" + (f": {states}" if states else ""))
         for currency, sums in self.money.items():
-            out.print(", ".join(f"{words} {money(Money(minor, currency))}" for words, minor in sums.items()))
+            out.print(
+                ", ".join(f"{name.replace('_', ' ')} {money(Money(minor, currency))}" for name, minor in sums.items())
+            )
         waiting = [f"{count:,} {name.replace('_', ' ')}" for name, count in self.waiting.items() if count]
         if waiting:
             out.print("waiting for more than a minute, or for people: " + ", ".join(waiting))
@@ -117,14 +120,14 @@ def _review(row: Row) -> dict[str, Any]:
         "reason": row["reason"],
         "from": row["review_from"],
         "message": row["message"],
-        "since": moment(row["state_since"]).replace(" ", "T") + "Z",
+        "since": timestamp(row["state_since"]),
     }
 
 
 def _money(sums: dict[str, dict[str, int]]) -> dict[str, dict[str, int | str]]:
     """Amounts as documents write them."""
     return {
-        currency: {words: Money(minor, currency).as_document() for words, minor in each.items()}
+        currency: {name: Money(minor, currency).as_document() for name, minor in each.items()}
         for currency, each in sums.items()
     }
 

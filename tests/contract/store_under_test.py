@@ -119,4 +119,3 @@ class TwinUnderTest:
 def twin(request):
     del request
     yield TwinUnderTest()
-

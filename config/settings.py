@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 #: A dead worker's receipt moves again within 20 s; a longer lease would break that.
 LONGEST_LEASE_SECONDS = 19.0
 
-_BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
-_RESULTS = ("redis", "rediss", "sentinel")
+_BROKERS = ("redis", "rediss", "amqp", "amqps")
+_RESULTS = ("redis", "rediss")
 
 Positive = Annotated[float, Field(gt=0)]
 

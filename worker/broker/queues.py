@@ -59,6 +59,7 @@ class Sender:
 
     def _send(self, task: str, arguments: list[Any], **options: Any) -> None:  # noqa: ANN401 — Celery's own options
         try:
-            self._app.send_task(task, arguments, retry=True, retry_policy=_RETRY, **options)
+            # Without the reprs: they would put a second copy of the document, cut short, into the headers.
+            self._app.send_task(task, arguments, retry=True, retry_policy=_RETRY, argsrepr="", kwargsrepr="", **options)
         except self._away as error:
             raise BrokerAway(type(error).__name__) from error

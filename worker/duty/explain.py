@@ -7,7 +7,7 @@ from rich.console import Console
 
 from confirmation.confirmation import Confirmation
 from confirmation.events import result_document, timestamp
-from worker.duty.showing import moment, money, of_each, printable, table
+from worker.duty.showing import ID_WIDTH, moment, money, of_each, printable, table
 from worker.store.reading import StoryStep, WholeStory
 
 #: A step's decision is the rules' own word; this is what it comes to. Others are shown as they are.
@@ -98,7 +98,8 @@ def _next(story: WholeStory) -> str:
 def _show_steps(story: WholeStory, out: Console) -> None:
     """Tell the steps in their order; the row's creation, which has none, stands where it belongs."""
     created, first = story.confirmation.created_at, _first(story)
-    steps = table("time (UTC)", "seconds", "attempt", "in", "the gateway said", "decided", "detail")
+    names = ("time (UTC)", "seconds", "attempt", "in", "the gateway said", "decided", "detail")
+    steps = table(*names, first_width=ID_WIDTH)
     before = [step for step in story.steps if step.at < created]
     for step in before:
         steps.add_row(*_cells(step, first))

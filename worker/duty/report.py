@@ -8,7 +8,7 @@ from rich.console import Console
 from confirmation.events import timestamp
 from confirmation.order import Money
 from worker.duty.checks import CHECKS, Finding
-from worker.duty.showing import moment, money, printable, table
+from worker.duty.showing import ID_WIDTH, moment, money, printable, table
 from worker.store.auditing import Row
 
 #: Of each check, and of what is in review, so many are listed; all are counted.
@@ -135,10 +135,10 @@ def _money(sums: dict[str, dict[str, int]]) -> dict[str, dict[str, int | str]]:
 def _show_findings(findings: Findings, out: Console) -> None:
     if not findings.listed:
         return
-    lines = table("check", "receipt or SKU", "what doesn't add up")
+    lines = table("receipt or SKU", "check", "what doesn't add up", first_width=ID_WIDTH)
     for finding in findings.as_data():
         subject = finding.get("receipt_id") or finding.get("sku") or ""
-        lines.add_row(*map(printable, (finding["check"], subject, finding["message"])))
+        lines.add_row(*map(printable, (subject, finding["check"], finding["message"])))
     out.print(lines)
     out.print()
 
@@ -146,7 +146,7 @@ def _show_findings(findings: Findings, out: Console) -> None:
 def _show_review(review: list[Row], count: int, out: Console) -> None:
     if not review:
         return
-    lines = table("in review", "order", "amount", "since (UTC)", "from", "reason", "message")
+    lines = table("in review", "order", "amount", "since (UTC)", "from", "reason", "message", first_width=ID_WIDTH)
     for row in review:
         amount = money(Money(row["amount"], row["currency"]))
         named = (row["receipt_id"], row["order_id"], amount, moment(row["state_since"]))
@@ -160,7 +160,7 @@ def _show_review(review: list[Row], count: int, out: Console) -> None:
 def _show_open(receipts: list[dict[str, str]] | None, out: Console) -> None:
     if not receipts:
         return
-    lines = table("still open", "state", "the gateway says")
+    lines = table("still open", "state", "the gateway says", first_width=ID_WIDTH)
     for receipt in receipts:
         lines.add_row(*map(printable, (receipt["receipt_id"], receipt["state"], receipt["gateway"])))
     out.print(lines)

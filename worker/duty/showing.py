@@ -14,6 +14,8 @@ from confirmation.order import Money
 
 #: Where nobody says how wide the output is (a file, a pipe), lines may be this long.
 _WIDTH = 150
+#: A column of the gateway's ids, or of times, is kept this wide, so that they can be copied.
+ID_WIDTH = 24
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -39,11 +41,11 @@ def say_json(value: Any) -> None:  # noqa: ANN401 — anything that JSON has
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def table(*columns: str) -> Table:
-    """Begin a table without lines; cells are folded rather than cut."""
+def table(*columns: str, first_width: int | None = None) -> Table:
+    """Begin a table without lines; where it is narrow cells are folded rather than cut."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        made.add_column(column, overflow="fold", min_width=None if number else first_width)
     return made
 
 

@@ -34,6 +34,7 @@ def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float =
         pool_size=MOST_CONNECTIONS,
         max_overflow=0,
         pool_timeout=statement_seconds,
+        hide_parameters=True,  # an error that is logged must not repeat the document
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "payconfirm",

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 from sqlalchemy.exc import IntegrityError
 
 from confirmation.confirmation import Confirmation, Hold, Job
@@ -167,8 +168,14 @@ class Ledger:
 
 def one(connection: Connection, statement: str, values: Row) -> Row | None:
     """Run one statement and give its only row, if it has one."""
-    row = connection.execute(text(statement), values).mappings().one_or_none()
+    row = connection.execute(_prepared(statement), values).mappings().one_or_none()
     return None if row is None else dict(row)
+
+
+@cache
+def _prepared(statement: str) -> TextClause:
+    """Read a statement's parameters once; doing it each time costs a tenth of the commit."""
+    return text(statement)
 
 
 def _held(confirmation: Confirmation) -> Hold:

@@ -1,0 +1,126 @@
+"""What the environment may say, and how a process complains about it."""
+
+import pytest
+
+from config.settings import Role, Settings, SettingsError, load
+
+GOOD = {
+    "DATABASE_URL": "postgresql://shop:pass-word@db.example/shop",
+    "REDIS_URL": "redis://:pass-word@redis.example/0",
+    "BOOTPAY_CLIENT_KEY": "client",
+    "BOOTPAY_SECRET_KEY": "pass-word",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def complaints(role=Role.WORKER):
+    with pytest.raises(SettingsError) as refused:
+        Settings.read(role)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2", "postgresql+psycopg"])
+def test_the_database_is_always_spoken_to_by_psycopg2_however_it_is_spelt(environment, scheme):
+    environment.setenv("DATABASE_URL", f"{scheme}://u@h/d")
+
+    assert Settings.read(Role.OTHER).database_url.get_secret_value() == "postgresql+psycopg2://u@h/d"
+
+
+def test_broker_and_events_default_to_redis_and_events_to_the_broker(environment):
+    assert Settings.read(Role.OTHER).events == Settings.read(Role.OTHER).broker == GOOD["REDIS_URL"]
+
+    environment.setenv("BROKER_URL", "amqp://rabbit.example//")
+    assert Settings.read(Role.OTHER).events == "amqp://rabbit.example//"
+
+
+def test_an_empty_variable_is_an_unset_one(environment):
+    environment.setenv("BROKER_URL", "")
+    environment.setenv("LOOKUP_SECONDS", "")
+
+    assert Settings.read(Role.OTHER).lookup_seconds == 5
+
+
+def test_every_variable_that_is_wrong_is_named_in_one_go(environment):
+    for name, value in {
+        "DATABASE_URL": "mysql://h/d",
+        "REDIS_URL": "http://h",
+        "LOOKUP_SECONDS": "soon",
+        "SUBMIT_SECONDS": "16",
+        "BOOTPAY_API": "v3",
+        "BOOTPAY_URL": "https://api.bootpay.co.kr/v2",
+        "BOOTPAY_SECRET_KEY": "",
+        "WORKER_CONCURRENCY": "0",
+        "WEB_PORT": "70000",
+        "POST_RATE": "-1",
+        "LOG_LEVEL": "loud",
+    }.items():
+        environment.setenv(name, value)
+
+    said = complaints()
+
+    for name in ("DATABASE_URL", "REDIS_URL", "LOOKUP_SECONDS", "SUBMIT_SECONDS", "BOOTPAY_API", "BOOTPAY_URL",
+                 "BOOTPAY_SECRET_KEY", "WORKER_CONCURRENCY", "WEB_PORT", "POST_RATE", "LOG_LEVEL"):  # fmt: skip
+        assert f"{name}: " in said
+
+
+def test_a_missing_variable_is_called_missing(environment):
+    environment.delenv("DATABASE_URL")
+
+    assert "DATABASE_URL: is missing" in complaints()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SUBMIT_SECONDS", "14.5"),
+        ("LOOKUP_SECONDS", "6.5"),
+        ("SUBMIT_LEASE_SECONDS", "19.5"),
+        ("STATEMENT_SECONDS", "7"),
+    ],
+)
+def test_a_lease_outlives_its_call_and_the_commit_and_ends_within_what_is_promised(environment, name, value):
+    environment.setenv(name, value)
+
+    assert "SECONDS: " in complaints()
+
+
+def test_a_worker_needs_keys_for_its_version_and_others_need_none(environment):
+    environment.setenv("BOOTPAY_API", "v1")
+    assert "BOOTPAY_APPLICATION_ID" in complaints()
+
+    environment.delenv("BOOTPAY_SECRET_KEY")
+    assert Settings.read(Role.OTHER)
+
+
+def test_a_web_process_that_others_can_reach_needs_api_keys(environment):
+    environment.setenv("WEB_HOST", "0.0.0.0")
+    assert "API_KEYS" in complaints(Role.WEB)
+
+    environment.setenv("API_KEYS", "one two")
+    assert Settings.read(Role.WEB)
+
+
+def test_no_secret_stands_in_a_complaint_or_in_what_is_printed(environment):
+    environment.setenv("DATABASE_URL", "mysql://shop:pass-word@h/d")
+    environment.setenv("REDIS_URL", "nonsense://:pass-word@h")
+
+    assert "pass-word" not in complaints()
+    environment.setenv("DATABASE_URL", GOOD["DATABASE_URL"])
+    environment.setenv("REDIS_URL", GOOD["REDIS_URL"])
+    assert "pass-word" not in repr(Settings.read(Role.WORKER))
+
+
+def test_a_process_ends_with_the_complaints_and_code_2(environment, capsys):
+    environment.delenv("REDIS_URL")
+
+    with pytest.raises(SystemExit) as ended:
+        load(Role.OTHER)
+
+    assert ended.value.code == 2
+    assert "REDIS_URL: is missing" in capsys.readouterr().err

@@ -71,7 +71,7 @@ def submit_again(case: Case) -> Decision:
 
 
 def reserve_and_commit(case: Case) -> Decision:
-    """Paid before we were asked: reserve, and commit without submitting."""
+    """Paid before we were asked: reserve, and never submit; the next look commits it."""
     del case
     return Decision(Verb.RESERVE_PAID)
 
@@ -107,6 +107,8 @@ def cancel(case: Case) -> Decision:
 
 def cancel_once_more(case: Case) -> Decision:
     """The gateway says that a cancel failed: once more, then ask people."""
+    if case.virtual_account:
+        return _ask(Reason.VIRTUAL_ACCOUNT_REFUND)
     return _ask(Reason.CANCEL_FAILED) if case.confirmation.looks > 1 else Decision(Verb.CANCEL)
 
 

@@ -76,9 +76,7 @@ def reserve(case: Case, decision: Decision, world: World) -> Confirmation:
     reserved = world.store.reserve(order)
     if isinstance(reserved, Refusal):
         return act(case, decide_refused(case, reserved), world)
-    if paid:
-        return commit(replace(case, confirmation=reserved), Decision(Verb.COMMIT), world)
-    return _may_submit(reserved)
+    return reserved if paid else _may_submit(reserved)  # the next look at a paid one commits it
 
 
 def submit_again(case: Case, decision: Decision, world: World) -> Confirmation:

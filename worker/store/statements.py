@@ -58,7 +58,6 @@ UPDATE payconfirm.confirmations SET
 WHERE receipt_id = :receipt_id AND state = 'rejected' AND reason IN ('order_mismatch', 'receipt_not_found')
   AND (order_id, amount, currency, items) IS DISTINCT FROM
       (CAST(:order_id AS text), CAST(:amount AS bigint), CAST(:currency AS text), CAST(:items AS jsonb))
-  AND (leased_until IS NULL OR leased_until <= clock_timestamp())
 RETURNING *, clock_timestamp() AS now
 """
 

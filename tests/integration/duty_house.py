@@ -47,9 +47,12 @@ class House:
         with self.engine.connect() as connection:
             connection.execute(text(statement), values)
 
-    def announce(self):
-        """Publish and store everything, as the relay does."""
-        self.run("UPDATE payconfirm.outbox SET published_at = at, result_due = false")
+    def fence(self, receipt_id):
+        """The fence that the sweep would see on the row."""
+        with self.engine.connect() as connection:
+            named = {"receipt_id": receipt_id}
+            row = text("SELECT fence FROM payconfirm.confirmations WHERE receipt_id = :receipt_id")
+            return connection.execute(row, named).scalar_one()
 
     def fill(self):
         """Bring in one receipt for each way that a receipt can stand."""

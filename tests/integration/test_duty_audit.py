@@ -1,5 +1,7 @@
 """The audit finds what was damaged, each check what it is there for, and nothing else."""
 
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 from sqlalchemy.exc import DBAPIError
@@ -174,6 +176,16 @@ def test_what_only_looks_odd_is_no_finding(shop, oddity):
 
 def test_every_check_is_proven_by_some_damage():
     assert {check for _, expected in DAMAGES for check, _ in expected} == {check.name for check in CHECKS}
+
+
+def test_the_page_for_people_on_duty_knows_every_check_and_what_to_do_about_it():
+    page = (Path(__file__).parents[2] / "docs" / "duty.md").read_text()
+    example, _, advice = page.partition("## What to do about a finding")
+
+    for check in CHECKS:
+        assert f"    {check.name} " in example
+        assert check.promise in example
+        assert f"`{check.name}`" in advice
 
 
 def test_every_finding_says_in_words_what_is_wrong(shop):

@@ -100,6 +100,22 @@ def test_times_are_utc_to_the_millisecond_with_seconds_since_the_first(house):
     assert any(line.startswith("2026-11-23 01:01:00.500 +60.376 1 received") for line in lines)
 
 
+def test_a_receipt_that_people_were_asked_about_tells_its_events_in_order(house):
+    house.carry("r-1", status=77)
+    house.gateway.receipts["r-1"].pay()
+    house.again(Job("r-1", fence=house.fence("r-1")))
+
+    lines = told(house, "r-1")
+
+    assert steps_of(lines) == [
+        "created",
+        "1 received a number nobody documented ask people (gateway_unclear)",
+        "2 review paid paid already: hold the stock, then confirm",
+        "2 submitting paid confirm",
+    ]
+    assert [line.split()[:2] for line in lines[-2:]] == [["1", "payconfirm.review"], ["2", "payconfirm.confirmed"]]
+
+
 def test_an_event_says_when_it_was_published(house):
     house.carry("r-1")
     house.run("UPDATE payconfirm.outbox SET published_at = '2026-11-23 01:01:00.5+00'")

@@ -13,7 +13,7 @@ from worker.store.reading import StoryStep, WholeStory
 #: A step's decision is the rules' own word; this is what it comes to. Others are shown as they are.
 _DECIDED = {
     "reserve": "hold the stock, then submit",
-    "reserve, it is paid": "paid already: hold the stock and confirm",
+    "reserve, it is paid": "paid already: hold the stock, then confirm",
     "submit": "submit once more",
     "commit": "confirm",
     "void": "the money must go back",
@@ -112,7 +112,7 @@ def _show_steps(story: WholeStory, out: Console) -> None:
 
 def _cells(step: StoryStep, first: datetime) -> list[str]:
     detail = "; ".join(part for part in (_STALE if step.stale else "", step.detail) if part)
-    cells = (str(step.attempt), step.phase, step.seen or "-", decided(step.decided), detail)
+    cells = (str(step.attempt), step.phase, step.seen, decided(step.decided), detail)
     return [moment(step.at), _plus(step.at, first), *map(printable, cells)]
 
 

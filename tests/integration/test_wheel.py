@@ -1,6 +1,5 @@
 """The wheel holds the client and nothing else, and works where nothing else of ours is."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -11,7 +10,8 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 import pytest
-import redis
+
+from tests.houses import standing
 
 ROOT = Path(__file__).parents[2]
 RECEIPT = "5afd6be8e13f33616f2876ac"
@@ -25,8 +25,7 @@ address = sys.argv[1]
 document = {"receipt_id": "5afd6be8e13f33616f2876ac", "order_id": "order-1001", "amount": 3000}
 with payconfirm.Client.from_url(address, result_url=address) as client:
     print(payconfirm.__file__)
-    print(client.enqueue(document).task_id, flush=True)
-    input()
+    print(client.enqueue(document).task_id)
     print(client.wait(document["receipt_id"], timeout=20)["state"])
 """
 
@@ -78,26 +77,22 @@ def test_the_wheel_asks_for_no_more_than_a_producer_needs(wheel):
     assert {re.match(r"[\w-]+", line)[0] for line in asked_for} == {"celery", "pydantic", "redis"}
 
 
-def test_a_service_that_has_only_the_wheel_enqueues_and_gets_its_result(elsewhere, redis_url, tmp_path):
-    producer = subprocess.Popen(
-        [elsewhere, "-I", "-W", "error", "-c", PRODUCER, redis_url],
-        cwd=tmp_path,
-        env={"PATH": "/usr/bin:/bin"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with producer, redis.Redis.from_url(redis_url) as store:
-        assert Path(producer.stdout.readline().strip()).is_relative_to(elsewhere.parents[1])
-        assert producer.stdout.readline().strip() == f"payconfirm-{RECEIPT}"
-        assert store.llen("payconfirm") == 1
+def test_a_service_that_has_only_the_wheel_enqueues_and_gets_its_result(elsewhere, servers, tmp_path):
+    with standing(servers, tmp_path) as house:
+        receipt = {"receipt_id": RECEIPT, "order_id": "order-1001", "price": 3000}
+        house.control("POST", "/sandbox/receipts", receipt)
 
-        key = f"celery-task-meta-payconfirm-{RECEIPT}"
-        stored = json.dumps({"status": "SUCCESS", "result": {"receipt_id": RECEIPT, "state": "confirmed"}})
-        producer.stdin.write("go on\n")
-        producer.stdin.flush()
-        store.set(key, stored, ex=60)
-        store.publish(key, stored)
+        done = subprocess.run(
+            [elsewhere, "-I", "-W", "error", "-c", PRODUCER, house.addresses.redis_url],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
 
-        assert producer.stdout.readline().strip() == "confirmed"
-        assert producer.wait(timeout=20) == 0
+    assert done.returncode == 0, done.stderr
+    imported, task_id, state = done.stdout.splitlines()
+    assert Path(imported).is_relative_to(elsewhere.parents[1])
+    assert (task_id, state) == (f"payconfirm-{RECEIPT}", "confirmed")

@@ -5,19 +5,14 @@ All stories begin at once when the house stands, so that the slow ones (a lost s
 
 import json
 import time
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg2
 import pytest
-import redis
 import requests
 
 import payconfirm
-from sandbox.demo.house import House
-from sandbox.servers import Addresses
+from tests.houses import standing
 
 PATIENCE_SECONDS = 90
 STOCK = {"tee": 1000, "last": 1}
@@ -113,33 +108,8 @@ STORIES = {
 @pytest.fixture(scope="module", params=["v1", "v2"])
 def house(request, servers, tmp_path_factory):
     """A house that speaks one of the two versions, with a database of its own."""
-    name = f"house_{request.param}"
-    with closing(psycopg2.connect(servers.addresses.database_url)) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"CREATE DATABASE {name}")
-    with redis.Redis.from_url(servers.addresses.redis_url) as client:
-        client.flushdb()
-    addresses = Addresses(
-        urlsplit(servers.addresses.database_url)._replace(path=f"/{name}").geturl(), servers.addresses.redis_url
-    )
-    environment = {
-        "BOOTPAY_API": request.param,
-        "BOOTPAY_APPLICATION_ID": "test-application",
-        "BOOTPAY_PRIVATE_KEY": "test-private",
-        "PATH": request.getfixturevalue("caller_path"),
-        "WEB_PORT": "0",
-    }
-    with House(tmp_path_factory.mktemp(name), addresses, environment, gateway_port=0) as house:
-        house.open(STOCK, say=lambda _: None)
-        house.receipts = {}
+    with standing(servers, tmp_path_factory.mktemp("house"), api=request.param, stock=STOCK) as house:
         yield house
-
-
-@pytest.fixture(scope="module")
-def caller_path():
-    import os  # noqa: PLC0415 — only for the one variable that a program can't do without
-
-    return os.environ["PATH"]
 
 
 @pytest.fixture(scope="module")

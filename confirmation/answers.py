@@ -54,6 +54,8 @@ class Cancelled:
     """All the money is back: the cancel's own answer, or "already cancelled"."""
 
     message: str = ""
+    #: Somebody else had cancelled it; a receipt cancelled in the payment company's console may show "paid" for ever.
+    already: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ class Case:
     deadline: timedelta
     #: From 0 to 1; spreads waits.
     jitter: float
+    #: The call that was answered, where it was no look-up.
+    call: str = ""
 
     @classmethod
     def of(

@@ -39,11 +39,11 @@ def submit(confirmation: Confirmation, world: World) -> Confirmation:
         return look(confirmation, world)
     start_by = _hold(confirmation).start_by(world.terms.submit_seconds)
     answer = world.gateway.submit(confirmation.receipt_id, start_by=start_by)
-    case = _case(confirmation, answer, world)
+    case = replace(_case(confirmation, answer, world), call="submit")
     if case.seen is Seen.PAID:
         return commit(case, Decision(Verb.COMMIT), world)
     heard = _hear(confirmation, answer, _now(confirmation, world))
-    step = Step("submit", _say(case), "look up")
+    step = Step(case.call, _say(case), "look up")
     lease = world.terms.lookup_lease_seconds
     return world.store.write(Commit(confirmation, heard, step, lease_seconds=lease))
 
@@ -109,12 +109,12 @@ def cancel(case: Case, decision: Decision, world: World) -> Confirmation:
     sending = world.store.write(Commit(case.confirmation, after, step, lease_seconds=lease))
     start_by = _hold(sending).start_by(world.terms.submit_seconds)
     answer = world.gateway.cancel(sending.receipt_id, cancel_id, start_by=start_by)
-    sent = _case(sending, answer, world)
+    sent = replace(_case(sending, answer, world), call="cancel")
     if sent.seen is Seen.CANCELLED:
         return settle_void(sent, Decision(Verb.SETTLE_VOID, sending.void_reason), world)
     parked = replace(sending, cancel_refused=isinstance(answer, Refused), parks=sending.parks + 1)
     wait = waits.backoff(sending.parks, world.jitter())
-    return world.store.write(Commit(sending, parked, Step("cancel", _say(sent), "look up"), wait=wait))
+    return world.store.write(Commit(sending, parked, Step(sent.call, _say(sent), "look up"), wait=wait))
 
 
 def settle_void(case: Case, decision: Decision, world: World) -> Confirmation:
@@ -230,7 +230,7 @@ def _now(confirmation: Confirmation, world: World) -> datetime:
 
 def _step(case: Case, decision: Decision, detail: str = "") -> Step:
     decided = f"{decision.verb}: {decision.reason}" if decision.reason else decision.verb.value
-    return Step(case.confirmation.state.value, _say(case), decided, detail)
+    return Step(case.call or case.confirmation.state.value, _say(case), decided, detail)
 
 
 def _write(case: Case, decision: Decision, after: Confirmation, world: World, **beside: object) -> Confirmation:
@@ -250,8 +250,8 @@ def _say(case: Case) -> str:
             return f"refused {code} {message}".strip()
         case Silence(why=why):
             return f"no word: {why}"
-        case Cancelled(message=message):
-            return f"cancelled {message}".strip()
+        case Cancelled(message=message, already=already):
+            return f"{'already ' if already else ''}cancelled {message}".strip()
         case Absent():
             return "no such receipt"
         case _:

@@ -152,7 +152,7 @@ class TwinGateway:
 
 def _refund(receipt: TwinReceipt) -> Answer:
     if receipt.status == CANCELLED:
-        return Cancelled("already cancelled")
+        return Cancelled(already=True)
     if receipt.taken <= 0 or receipt.virtual_account:
         return Refused("RC_CANCEL_FAILED")
     receipt.cancelled += receipt.taken

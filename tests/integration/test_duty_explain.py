@@ -57,7 +57,7 @@ def test_a_confirmed_receipt_tells_how_it_went(house):
     assert steps_of(lines) == [
         "created",
         "1 received ready hold the stock, then submit",
-        "1 submitting paid confirm",
+        "1 submit paid confirm",
     ]
     assert lines[-1].startswith("1 payconfirm.confirmed ")
     assert lines[-1].endswith(" waiting")
@@ -85,7 +85,7 @@ def test_a_voided_receipt_tells_where_the_money_went(house):
         "created",
         "1 received paid the money must go back (unknown_sku)",
         "1 voiding paid ask for the money back r-1-1",
-        "1 voiding cancelled the money is back: end (unknown_sku)",
+        "1 cancel cancelled the money is back: end (unknown_sku)",
     ]
 
 
@@ -193,7 +193,7 @@ def test_as_data_it_is_the_result_with_steps_and_events(house):
     }  # fmt: skip
     assert [(step["phase"], step["seen"], step["decided"]) for step in data["steps"]] == [
         ("received", "ready", "reserve"),
-        ("submitting", "paid", "commit"),
+        ("submit", "paid", "commit"),
     ]
     assert data["steps"][0]["at"] > data["created_at"]
     assert [(event["sequence"], event["type"], event["published_at"]) for event in data["events"]] == [

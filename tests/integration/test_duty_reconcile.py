@@ -156,10 +156,10 @@ def test_what_moves_during_the_look_up_is_no_difference(shop):
     assert {"receipt_id": "rejected", "state": "voiding", "gateway": "paid"} in report.open
 
 
-@pytest.mark.parametrize(("words", "differs"), [("기취소된 건입니다", False), ("", True)])
-def test_a_receipt_that_was_cancelled_already_may_stay_paid_in_v1(house, words, differs):
+@pytest.mark.parametrize(("already", "differs"), [(True, False), (False, True)])
+def test_a_receipt_that_was_cancelled_already_may_stay_paid_in_v1(house, already, differs):
     """Cancelled in the payment company's console, it stays at 1 for ever; a plain "cancelled" must not."""
-    house.gateway.tell("r-1", "cancel", Fault(Cancelled(words), acts=False))
+    house.gateway.tell("r-1", "cancel", Fault(Cancelled("기취소된 건입니다", already=already), acts=False))
     assert house.carry("r-1", {"unknown": 1}, api="v1", **PAID).state == "voided"
 
     report = ask(house)

@@ -331,7 +331,7 @@ def test_v2s_cancel_of_less_than_everything_is_the_receipt(status, sum_):
 )
 def test_already_cancelled_is_an_end_of_a_cancel_and_of_nothing_else(api, code, message):
     http = 500 if api == "v1" else 400
-    assert answer(api, Kind.CANCEL, http, no(api, http, code, message)) == Cancelled(message)
+    assert answer(api, Kind.CANCEL, http, no(api, http, code, message)) == Cancelled(message, already=True)
     assert answer(api, Kind.SUBMIT, http, no(api, http, code, message)) == Refused(str(code), message)
 
 

@@ -59,7 +59,7 @@ def _read_no(said: Said, asked: Asked, dialect: Dialect) -> Answer:
         case Kind.LOOK_UP:
             return silence(said)
         case Kind.CANCEL if dialect.already_cancelled(said):
-            return Cancelled(said.message)
+            return Cancelled(said.message, already=True)
         case _:
             return Refused(
                 said.code, said.message, explicit=asked.kind is Kind.SUBMIT and said.code in dialect.declined

@@ -46,8 +46,7 @@ _ONE = "SELECT * FROM payconfirm.confirmations WHERE receipt_id = :receipt_id"
 #: The cancel itself was answered "already cancelled": its words stand behind the step's first one.
 _ALREADY_CANCELLED = """
 SELECT EXISTS (
-    SELECT FROM payconfirm.steps WHERE receipt_id = :receipt_id AND NOT stale AND decided LIKE 'voided%'
-    AND seen LIKE 'cancelled _%' AND seen <> 'cancelled in full')
+    SELECT FROM payconfirm.steps WHERE receipt_id = :receipt_id AND NOT stale AND seen LIKE 'already cancelled%')
 """
 
 

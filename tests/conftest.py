@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from sandbox.servers import start
+from worker.store.engine import make_engine
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,6 +108,13 @@ def database_url(servers, template_database):
     _administer(servers, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY file_copy")
     yield _with_path(servers.addresses.database_url, name)
     _administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url):
+    engine = make_engine(database_url.replace("postgresql://", "postgresql+psycopg2://"))
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -10,17 +10,9 @@ from tests import ledgers
 from worker.relay.duties import answer_dead_letters
 from worker.relay.results import ResultStore
 from worker.store.dead_letters import DeadLetter, DeadLetters
-from worker.store.engine import make_engine
 from worker.store.ledger import Ledger
 
 BAD = DeadLetter("celery", "amount: is missing", b"[[{}], {}]", "r1", "payconfirm-r1")
-
-
-@pytest.fixture
-def engine(database_url):
-    engine = make_engine(database_url.replace("postgresql://", "postgresql+psycopg2://"))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -11,16 +11,8 @@ from sqlalchemy import text
 from tests import ledgers
 from worker.relay.events import EXCHANGE, EventPublisher
 from worker.relay.results import ResultStore
-from worker.store.engine import make_engine
 from worker.store.ledger import Ledger
 from worker.store.outbox import Outbox
-
-
-@pytest.fixture
-def engine(database_url):
-    engine = make_engine(database_url.replace("postgresql://", "postgresql+psycopg2://"))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

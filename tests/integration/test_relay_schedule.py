@@ -2,24 +2,15 @@
 
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import text
 
 from confirmation.confirmation import Job
 from tests import ledgers
 from worker.relay.sweep import SHORT_QUEUE, Sweep
-from worker.store.engine import make_engine
 from worker.store.ledger import Ledger
 from worker.store.schedule import Lane, Schedule
 
 DEADLINE = timedelta(minutes=10)
-
-
-@pytest.fixture
-def engine(database_url):
-    engine = make_engine(database_url.replace("postgresql://", "postgresql+psycopg2://"))
-    yield engine
-    engine.dispose()
 
 
 class Sent:

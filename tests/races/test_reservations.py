@@ -3,22 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-import pytest
-
 from confirmation.decisions import Refusal
 from tests import ledgers
-from worker.store.engine import make_engine
 from worker.store.ledger import Ledger
 from worker.store.stock import Stock
 
 BUYERS = 24
-
-
-@pytest.fixture
-def engine(database_url):
-    engine = make_engine(database_url.replace("postgresql://", "postgresql+psycopg2://"))
-    yield engine
-    engine.dispose()
 
 
 def at_once(count, run):

@@ -11,9 +11,8 @@ QUEUE = "payconfirm"
 #: Rows that were claimed before come back through this one; it is read first.
 AGAIN = "payconfirm.again"
 
-#: Longer than the longest run of one message (a look-up, a submit, a look-up, a cancel and their commits), so that a
-#: healthy worker's message isn't delivered twice for nothing. The row, not this, decides when a receipt moves again.
-VISIBILITY_SECONDS = 60
+#: How often the guarded transport says that its worker lives, and looks for messages of dead ones.
+ALIVE_EVERY_SECONDS = 1
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -34,6 +33,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
         "task_publish_retry": False,  # a door that can't send says so, or leaves it to the sweep
+        "worker_consumer": "worker.broker.consumer:GuardedConsumer",
         "worker_concurrency": settings.worker_concurrency,
         "worker_pool": "threads",
         "worker_prefetch_multiplier": 1,  # holds as many messages as it works on
@@ -42,7 +42,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
         "enable_utc": True,
-        "imports": ["tasks.confirm"],
+        "imports": ["tasks.confirm", "tasks.dead_letter"],
     }
 
 
@@ -55,9 +55,7 @@ def _transport(broker: str) -> dict[str, Any]:
     if broker.startswith("amqp"):
         return {"confirm_publish": True}
     return {
-        "visibility_timeout": VISIBILITY_SECONDS,
-        "unacked_restore_interval": 1,
-        "unacked_restore_throttle": 1,  # with the default of 10 an abandoned message waits 100 s longer
+        "unacked_restore_interval": ALIVE_EVERY_SECONDS,
         "socket_timeout": 15,
         "socket_connect_timeout": 5,
         "socket_keepalive": True,

@@ -1,6 +1,6 @@
 """The jobs of a receipt: `payconfirm.confirm` from producers, `payconfirm.again` from the sweep."""
 
-import json
+import base64
 import time
 from collections.abc import Callable
 from functools import cache
@@ -16,8 +16,10 @@ from confirmation.confirmation import Confirmation, Job
 from confirmation.errors import ClaimLost, DifferentDocument, StoreBusy, StoreUnavailable
 from confirmation.pipeline import confirm
 from payconfirm import InvalidOrder, read_document
+from payconfirm.checks import check_receipt_id
 from worker import bootstrap
 from worker.app import app, settings
+from worker.broker.envelopes import RAW
 from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK
 from worker.orders import to_order
 from worker.store.dead_letters import DeadLetter
@@ -50,15 +52,21 @@ def confirm_payment(task: Task, *arguments: Any, **named: Any) -> None:  # noqa:
         order = to_order(read_document(_only(arguments, named)))
         patiently(lambda: carry(Job(order.receipt_id, order)))
     except (InvalidOrder, DifferentDocument) as refusal:
-        letter = _letter(task, arguments, named, refusal)
+        letter = _letter(task, arguments, refusal)
         patiently(lambda: parts().dead_letters.keep(letter))
         log.warning("job.refused", receipt_id=letter.receipt_id, reason=str(refusal))
 
 
-@app.task(name=AGAIN_TASK, acks_late=True, ignore_result=True)
-def confirm_again(receipt_id: str, fence: str | None) -> None:
+@app.task(name=AGAIN_TASK, bind=True, acks_late=True, ignore_result=True)
+def confirm_again(task: Task, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 — as above
     """Look at a receipt that is due, if it is still as the sweep saw it."""
-    patiently(lambda: carry(Job(receipt_id, fence=UUID(fence) if fence else None)))
+    try:
+        job = _due(arguments, named)
+        patiently(lambda: carry(job))
+    except (ValueError, LookupError) as wrong:
+        letter = _letter(task, (), wrong)
+        patiently(lambda: parts().dead_letters.keep(letter))
+        log.warning("job.refused", reason=str(wrong))
 
 
 def carry(job: Job) -> None:
@@ -92,6 +100,14 @@ def _only(arguments: tuple[Any, ...], named: dict[str, Any]) -> object:
     return arguments[0]
 
 
+def _due(arguments: tuple[Any, ...], named: dict[str, Any]) -> Job:
+    """Read the sweep's own message. Raises `ValueError`."""
+    if len(arguments) != 2 or named or not all(isinstance(argument, str | None) for argument in arguments):
+        raise ValueError("send the receipt's id and the fence that was seen")
+    receipt_id, fence = arguments
+    return Job(check_receipt_id(receipt_id), fence=UUID(fence) if fence else None)
+
+
 def _tell(confirmation: Confirmation, seconds: float) -> None:
     if confirmation.final:
         parts().hints.outbox()
@@ -104,13 +120,13 @@ def _tell(confirmation: Confirmation, seconds: float) -> None:
     )
 
 
-def _letter(task: Task, arguments: tuple[Any, ...], named: dict[str, Any], refusal: Exception) -> DeadLetter:
+def _letter(task: Task, arguments: tuple[Any, ...], refusal: Exception) -> DeadLetter:
     document = arguments[0] if arguments else None
     receipt_id = document.get("receipt_id") if isinstance(document, dict) else None
     return DeadLetter(
         source="celery",
         reason=str(refusal),
-        raw=json.dumps([arguments, named], ensure_ascii=False, default=str).encode(errors="surrogatepass"),
+        raw=base64.b64decode(getattr(task.request, RAW)),
         receipt_id=receipt_id if isinstance(receipt_id, str) else None,
         task_id=task.request.id,
     )

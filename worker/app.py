@@ -12,6 +12,7 @@ from kombu.utils.json import dumps
 from config import logs
 from config.celery import configuration
 from config.settings import Role, Settings, load
+from worker.broker import transport
 
 
 @cache
@@ -27,6 +28,8 @@ def _configuration() -> dict[str, Any]:
 # kombu's own reader makes Python objects of whatever says `__type__` and `__value__`, or fails over it. A document is
 # what it says.
 serialization.register("json", dumps, json.loads, content_type="application/json", content_encoding="utf-8")
+
+transport.install()
 
 app = Celery("payconfirm")
 app.add_defaults(_configuration)

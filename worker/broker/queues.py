@@ -13,6 +13,7 @@ from config.celery import AGAIN, QUEUE
 #: Names of the tasks; the first is the contract's.
 CONFIRM_TASK = "payconfirm.confirm"
 AGAIN_TASK = "payconfirm.again"
+DEAD_LETTER_TASK = "payconfirm.dead_letter"
 
 #: Once more, over a fresh connection: a pooled one may have died unnoticed. Two copies cost nothing.
 _RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}

@@ -1,0 +1,70 @@
+"""Celery's consumer behind a guard: what a producer put on the queue becomes a job, or a dead letter, and nothing else.
+
+The dead letter is written by a task of its own, so that the message is acknowledged only once it is kept.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Container
+from typing import Any
+from uuid import uuid4
+
+from celery.worker.consumer import Consumer
+from kombu.message import Message
+
+from worker.broker.envelopes import RAW, CeleryJob, Unusable, read_job
+from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
+
+#: What may come through a queue: a producer's jobs, and the sweep's.
+FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
+
+
+class GuardedConsumer(Consumer):
+    """The worker's consumer."""
+
+    def create_task_handler(self, *args: object, **options: object) -> Callable[[Message], object]:
+        """Handle messages as Celery does, each of them well-formed by then."""
+        handle: Callable[[Message], object] = super().create_task_handler(*args, **options)
+
+        def on_task_received(message: Message) -> object:
+            guard(message, FROM_OUTSIDE)
+            return handle(message)
+
+        return on_task_received
+
+
+def guard(message: Message, known: Container[str]) -> None:
+    """Rewrite the message as a job that Celery can run."""
+    raw = _raw(message)
+    try:
+        job = read_job(message.headers, message.content_type, message.body, known)
+    except Unusable as wrong:
+        job = CeleryJob(DEAD_LETTER_TASK, str(uuid4()), [str(wrong), b64encode(raw).decode(), _task_id(message)], {})
+    message.headers = {
+        "task": job.task,
+        "id": job.id,
+        "root_id": job.id,
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "lang": "py",
+        RAW: b64encode(raw).decode(),
+    }
+    message.content_type, message.content_encoding = "application/json", "utf-8"
+    message.body = json.dumps([job.arguments, job.named, {}])
+    message.properties = {**message.properties, "correlation_id": job.id, "reply_to": None}
+    message._decoded_cache = None  # noqa: SLF001 — what was decoded before is no longer so
+
+
+def _raw(message: Message) -> bytes:
+    """The list's item on Redis; the body on RabbitMQ."""
+    raw: Any = (message.delivery_info or {}).pop(RAW, None)
+    if raw is None:
+        raw = message.body
+    return raw.encode(errors="surrogatepass") if isinstance(raw, str) else bytes(raw or b"")
+
+
+def _task_id(message: Message) -> str | None:
+    """Under which id a producer may poll; None where there is none to be read."""
+    task_id = message.headers.get("id") if isinstance(message.headers, dict) else None
+    return task_id if isinstance(task_id, str) else None

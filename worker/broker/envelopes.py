@@ -1,0 +1,130 @@
+"""What a producer put on the queue, read so that nothing it can put there stops a worker, loops or vanishes.
+
+`envelope` is for the Redis transport: it makes a well-formed envelope of anything. `read_job` is for both brokers: it
+reads the job out of an envelope, or says what is wrong with it.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+UNREADABLE = "application/x-unreadable"
+
+_JSON = "application/json"
+#: Where `envelope` puts the message as it was.
+RAW = "payconfirm_raw"
+
+
+@dataclass(frozen=True)
+class CeleryJob:
+    """One task to run."""
+
+    task: str
+    id: str
+    arguments: list[Any]
+    named: dict[str, Any]
+
+
+class Unusable(Exception):
+    """Nobody can run this message; the text says what is wrong with it."""
+
+
+def envelope(item: bytes, tag: str, queue: str) -> dict[str, Any]:
+    """Make kombu's envelope of a list's item. What can't be read becomes one whose body is the item."""
+    try:
+        content_type, encoding, headers, body = _parts(item)
+    except Unusable as wrong:
+        content_type, encoding, headers, body = UNREADABLE, "binary", {"why": str(wrong)}, item
+    return {
+        "body": base64.b64encode(body).decode(),
+        "content-type": content_type,
+        "content-encoding": encoding,
+        "headers": headers,
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_tag": tag,
+            "delivery_info": {"exchange": "", "routing_key": queue, RAW: item},
+        },
+    }
+
+
+def _parts(item: bytes) -> tuple[object, object, dict[str, Any], bytes]:
+    message = _json(item, "the message")
+    if not isinstance(message, dict):
+        raise Unusable("the message isn't a JSON object")
+    body, headers, properties = message.get("body"), message.get("headers"), message.get("properties")
+    if not isinstance(body, str):
+        raise Unusable("the message has no body; a document goes into Celery's envelope, or by HTTP")
+    if not isinstance(headers, dict):
+        raise Unusable("the message has no headers")
+    encoding = properties.get("body_encoding") if isinstance(properties, dict) else None
+    return message.get("content-type"), message.get("content-encoding") or "utf-8", headers, _body(body, encoding)
+
+
+def _body(body: str, encoding: object) -> bytes:
+    if encoding != "base64":
+        return body.encode(errors="surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unusable(f"the body isn't base64: {error}") from None
+
+
+def read_job(headers: object, content_type: object, body: object, known: Container[str]) -> CeleryJob:
+    """Read the job, or raise `Unusable`. `known` are the tasks that there are."""
+    if not isinstance(headers, Mapping):
+        raise Unusable("the message has no headers")
+    if content_type == UNREADABLE:
+        raise Unusable(str(headers.get("why")))
+    if content_type != _JSON:
+        raise Unusable(f"the content type is {content_type!r}, not {_JSON}")
+    task, job_id = headers.get("task"), headers.get("id")
+    if not isinstance(task, str) or not task:
+        raise Unusable("the header `task` is missing")
+    if task not in known:
+        raise Unusable(f"there is no task {task[:100]!r}")
+    if not isinstance(job_id, str) or not job_id:
+        raise Unusable("the header `id` is missing")
+    _check_times(headers)
+    return CeleryJob(task, job_id, *_arguments(_json(body, "the body")))
+
+
+def _check_times(headers: Mapping[str, Any]) -> None:
+    """An `eta` is ignored, since rows have their own schedule; what is too late by `expires` isn't run."""
+    for name in ("eta", "expires"):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            moment = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise Unusable(f"the header `{name}` isn't a time such as 2026-11-23T01:00:00+00:00") from None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if name == "expires" and moment <= datetime.now(UTC):
+            raise Unusable(f"it expired at {value}")
+
+
+def _arguments(body: object) -> tuple[list[Any], dict[str, Any]]:
+    if isinstance(body, dict) and "args" in body:
+        body = [body["args"], body.get("kwargs") or {}, None]
+    if not isinstance(body, list) or len(body) != 3:
+        raise Unusable("the body isn't [args, kwargs, embed]")
+    arguments, named, _ = body
+    if not isinstance(arguments, list) or not isinstance(named, dict):
+        raise Unusable("the body isn't [args, kwargs, embed] with a list and an object")
+    return arguments, named
+
+
+def _json(value: object, what: str) -> object:
+    if not isinstance(value, str | bytes | bytearray):
+        raise Unusable(f"{what} isn't text")
+    try:
+        return json.loads(value)
+    except RecursionError:
+        raise Unusable(f"{what} is nested too deeply") from None
+    except ValueError as error:
+        raise Unusable(f"{what} isn't JSON: {error}") from None

@@ -121,12 +121,18 @@ def _tell(confirmation: Confirmation, seconds: float) -> None:
 
 
 def _letter(task: Task, arguments: tuple[Any, ...], refusal: Exception) -> DeadLetter:
-    document = arguments[0] if arguments else None
-    receipt_id = document.get("receipt_id") if isinstance(document, dict) else None
     return DeadLetter(
         source="celery",
         reason=str(refusal),
         raw=base64.b64decode(getattr(task.request, RAW)),
-        receipt_id=receipt_id if isinstance(receipt_id, str) else None,
+        receipt_id=_named(arguments[0]) if arguments else None,
         task_id=task.request.id,
     )
+
+
+def _named(document: object) -> str | None:
+    """Read the receipt's name; None for one that no table could hold."""
+    try:
+        return check_receipt_id(document.get("receipt_id")) if isinstance(document, dict) else None
+    except ValueError:
+        return None

@@ -12,7 +12,7 @@ from uuid import uuid4
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
-from worker.broker.envelopes import RAW, CeleryJob, Unusable, read_job
+from worker.broker.envelopes import RAW, CeleryJob, Unusable, read_id, read_job
 from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
 
 #: What may come through a queue: a producer's jobs, and the sweep's.
@@ -39,7 +39,9 @@ def guard(message: Message, known: Container[str]) -> None:
     try:
         job = read_job(message.headers, message.content_type, message.body, known)
     except Unusable as wrong:
-        job = CeleryJob(DEAD_LETTER_TASK, str(uuid4()), [str(wrong), b64encode(raw).decode(), _task_id(message)], {})
+        job = CeleryJob(
+            DEAD_LETTER_TASK, str(uuid4()), [str(wrong), b64encode(raw).decode(), read_id(message.headers)], {}
+        )
     message.headers = {
         "task": job.task,
         "id": job.id,
@@ -62,9 +64,3 @@ def _raw(message: Message) -> bytes:
     if raw is None:
         raw = message.body
     return raw.encode(errors="surrogatepass") if isinstance(raw, str) else bytes(raw or b"")
-
-
-def _task_id(message: Message) -> str | None:
-    """Under which id a producer may poll; None where there is none to be read."""
-    task_id = message.headers.get("id") if isinstance(message.headers, dict) else None
-    return task_id if isinstance(task_id, str) else None

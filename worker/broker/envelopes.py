@@ -15,6 +15,11 @@ from typing import Any
 UNREADABLE = "application/x-unreadable"
 
 _JSON = "application/json"
+#: An order document with the deepest metadata that it may have needs 103. Python gives up at some depth below 1,000, a
+#: different one each time it reads the same text, so what is deeper than needed is stopped here.
+MOST_LEVELS = 110
+#: It becomes the name of a result in Redis, and a column.
+LONGEST_ID = 255
 #: Where `envelope` puts the message as it was.
 RAW = "payconfirm_raw"
 
@@ -78,19 +83,26 @@ def read_job(headers: object, content_type: object, body: object, known: Contain
     """Read the job, or raise `Unusable`. `known` are the tasks that there are."""
     if not isinstance(headers, Mapping):
         raise Unusable("the message has no headers")
-    if content_type == UNREADABLE:
-        raise Unusable(str(headers.get("why")))
+    if content_type == UNREADABLE and "why" in headers:
+        raise Unusable(str(headers["why"]))
     if content_type != _JSON:
-        raise Unusable(f"the content type is {content_type!r}, not {_JSON}")
-    task, job_id = headers.get("task"), headers.get("id")
+        raise Unusable(f"the content type is {repr(content_type)[:100]}, not {_JSON}")
+    task, job_id = headers.get("task"), read_id(headers)
     if not isinstance(task, str) or not task:
         raise Unusable("the header `task` is missing")
     if task not in known:
         raise Unusable(f"there is no task {task[:100]!r}")
-    if not isinstance(job_id, str) or not job_id:
-        raise Unusable("the header `id` is missing")
+    if job_id is None:
+        raise Unusable(f"the header `id` is missing, or isn't 1 to {LONGEST_ID} printable characters")
     _check_times(headers)
     return CeleryJob(task, job_id, *_arguments(_json(body, "the body")))
+
+
+def read_id(headers: object) -> str | None:
+    """Read under which id a producer may poll; None where there is none that can be used."""
+    job_id = headers.get("id") if isinstance(headers, Mapping) else None
+    usable = isinstance(job_id, str) and 0 < len(job_id) <= LONGEST_ID and job_id.isprintable()
+    return job_id if usable else None
 
 
 def _check_times(headers: Mapping[str, Any]) -> None:
@@ -116,7 +128,19 @@ def _arguments(body: object) -> tuple[list[Any], dict[str, Any]]:
     arguments, named, _ = body
     if not isinstance(arguments, list) or not isinstance(named, dict):
         raise Unusable("the body isn't [args, kwargs, embed] with a list and an object")
+    _check_levels(body)
     return arguments, named
+
+
+def _check_levels(body: list[Any]) -> None:
+    pending: list[tuple[object, int]] = [(body, 1)]
+    while pending:
+        node, level = pending.pop()
+        if isinstance(node, dict | list):
+            if level > MOST_LEVELS:
+                raise Unusable(f"the body is nested too deeply: at most {MOST_LEVELS} levels")
+            children = node.values() if isinstance(node, dict) else node
+            pending.extend((child, level + 1) for child in children)
 
 
 def _json(value: object, what: str) -> object:

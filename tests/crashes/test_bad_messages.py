@@ -86,6 +86,8 @@ BAD = {
     "our own word for what can't be read": Bad(
         item(ORDER, **{"content-type": "application/x-unreadable"}), "content type"
     ),
+    "a compressed body": Bad(item(ORDER, headers=headers(compression="application/x-gzip")), "compressed"),
+    "a compression that is a list": Bad(item(ORDER, headers=headers(compression=["zip"])), "compressed"),
     "a task that there isn't": Bad(item(ORDER, headers=headers(task="shop.pay")), "no task 'shop.pay'"),
     "Celery's own chain": Bad(item(ORDER, headers=headers(task="celery.chain")), "no task"),
     "our own dead letter": Bad(

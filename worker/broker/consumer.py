@@ -12,7 +12,7 @@ from uuid import uuid4
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
-from worker.broker.envelopes import RAW, CeleryJob, Unusable, read_id, read_job
+from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, read_id, read_job
 from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
 
 #: What may come through a queue: a producer's jobs, and the sweep's.
@@ -31,6 +31,12 @@ class GuardedConsumer(Consumer):
             return handle(message)
 
         return on_task_received
+
+    def on_decode_error(self, message: Message, exc: Exception) -> None:
+        """Keep what kombu couldn't unpack; Celery would acknowledge it and forget it."""
+        message.content_type = UNREADABLE
+        message.headers = {**message.headers, "why": f"the message can't be unpacked: {exc}"}
+        self.create_task_handler()(message)
 
 
 def guard(message: Message, known: Container[str]) -> None:

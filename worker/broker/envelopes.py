@@ -66,6 +66,8 @@ def _parts(item: bytes) -> tuple[object, object, dict[str, Any], bytes]:
         raise Unusable("the message has no body; a document goes into Celery's envelope, or by HTTP")
     if not isinstance(headers, dict):
         raise Unusable("the message has no headers")
+    if headers.get("compression"):  # kombu would unpack it without a limit
+        raise Unusable("the message is compressed; send it as it is")
     encoding = properties.get("body_encoding") if isinstance(properties, dict) else None
     return message.get("content-type"), message.get("content-encoding") or "utf-8", headers, _body(body, encoding)
 

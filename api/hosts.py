@@ -3,8 +3,6 @@
 import ipaddress
 from urllib.parse import urlsplit
 
-from payconfirm import InvalidOrder
-
 
 class AllowedHosts:
     """Exact hosts, and `*.example.com` for everything below one."""
@@ -14,16 +12,17 @@ class AllowedHosts:
         self._exact = frozenset(name for name in names if not name.startswith("*."))
         self._below = tuple(name[1:] for name in names if name.startswith("*."))
 
-    def check(self, url: str | None) -> None:
-        """Refuse an address that no callback may go to. Where its name leads is looked at before each delivery."""
+    def flaw(self, url: str | None) -> str | None:
+        """Say why no callback may go there. Where the name leads is looked at before each delivery."""
         if url is None:
-            return
+            return None
         parts = urlsplit(url)
         host = _name(parts.hostname or "")
         if host not in self._exact and not (host.endswith(self._below) and _address(host) is None):
-            raise _refused("names a host that callbacks may not go to")
+            return "names a host that callbacks may not go to"
         if parts.scheme != "https" and not _may_be_http(host):
-            raise _refused("must begin with https://")
+            return "must begin with https://"
+        return None
 
 
 def _may_be_http(host: str) -> bool:
@@ -44,7 +43,3 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
-
-
-def _refused(message: str) -> InvalidOrder:
-    return InvalidOrder.of([{"field": "callback_url", "message": message}])

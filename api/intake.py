@@ -8,7 +8,8 @@ from api.hosts import AllowedHosts
 from api.sending import DUE_SECONDS, Outgoing
 from confirmation.confirmation import Confirmation
 from confirmation.events import result_document
-from payconfirm import read_document
+from payconfirm import InvalidOrder, OrderDocument, read_document
+from payconfirm.errors import FieldError
 from worker.orders import to_order
 from worker.store.ledger import Ledger
 from worker.store.reading import Reading
@@ -38,8 +39,7 @@ class Intake:
         Raises `InvalidOrder` and `DifferentDocument`: nothing was changed; `StoreBusy` and `StoreUnavailable`: the same
         document may be sent again.
         """
-        document = read_document(body)
-        self._hosts.check(document.callback_url)
+        document = self._read(body)
         kept = self._ledger.keep(to_order(document), DUE_SECONDS)
         if kept.final:
             return self._ended(kept)
@@ -47,11 +47,34 @@ class Intake:
             self._outgoing.send(document.as_dict())
         return Taken(kept.receipt_id, final=False, body=as_json(result_document(kept)))
 
+    def _read(self, body: bytes) -> OrderDocument:
+        """Read the document. Raises `InvalidOrder` with all that is wrong, the callback's host included."""
+        try:
+            document = read_document(body)
+        except InvalidOrder as invalid:
+            flaw = self._hosts.flaw(_callback_url(body, invalid))
+            raise InvalidOrder.of([*invalid.errors, *_callback(flaw)]) from None
+        if flaw := self._hosts.flaw(document.callback_url):
+            raise InvalidOrder.of(_callback(flaw))
+        return document
+
     def _ended(self, kept: Confirmation) -> Taken:
         """The same document after its end: the document that was announced, and stored again for those who poll."""
         self._ledger.tell_again(kept)
         announced = self._reading.result(kept.receipt_id) or result_document(kept)
         return Taken(kept.receipt_id, final=announced["final"], body=as_json(announced))
+
+
+def _callback(flaw: str | None) -> list[FieldError]:
+    return [{"field": "callback_url", "message": flaw}] if flaw else []
+
+
+def _callback_url(body: bytes, invalid: InvalidOrder) -> str | None:
+    """The address of a document that is otherwise invalid; None where its shape is among what is wrong."""
+    if {error["field"] for error in invalid.errors} & {"document", "callback_url"}:
+        return None
+    url = json.loads(body).get("callback_url")
+    return url if isinstance(url, str) else None
 
 
 def as_json(document: dict[str, Any]) -> bytes:

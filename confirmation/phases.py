@@ -29,10 +29,6 @@ def look(confirmation: Confirmation, world: World) -> Confirmation:
     return act(case, decide(case), world)
 
 
-#: The same look; the names tell the story in `pipeline.py`.
-verify = void = late_look = look
-
-
 def submit(confirmation: Confirmation, world: World) -> Confirmation:
     """Ask for the money, once per `submitting` that was written for it; the next look believes only the receipt."""
     if not _hold(confirmation).may_submit:
@@ -52,7 +48,8 @@ def ask_people(confirmation: Confirmation, world: World) -> Confirmation:
     """Give a receipt that keeps ending its worker to people; never reject it."""
     after = _enter(confirmation, State.REVIEW, Reason.KEEPS_CRASHING)
     step = Step("claim", f"{confirmation.idle_claims} claims in a row wrote nothing", "review", Reason.KEEPS_CRASHING)
-    return world.store.write(_commit(confirmation, after, step, world, wait=waits.LONGEST))
+    event = _event(confirmation, after, world)
+    return world.store.write(Commit(confirmation, after, step, event=event, wait=waits.LONGEST))
 
 
 def park(confirmation: Confirmation, world: World) -> Confirmation:
@@ -72,8 +69,8 @@ def reserve(case: Case, decision: Decision, world: World) -> Confirmation:
     paid = decision.verb is Verb.RESERVE_PAID
     after = _enter(case.confirmation, State.SUBMITTING, None)
     after = after if paid else _will_submit(after, case, world)
-    order = Commit(case.confirmation, after, _step(case, decision), lease_seconds=world.terms.submit_lease_seconds)
-    reserved = world.store.reserve(order)
+    lease = world.terms.submit_lease_seconds
+    reserved = world.store.reserve(Commit(case.confirmation, after, _step(case, decision), lease_seconds=lease))
     if isinstance(reserved, Refusal):
         return act(case, decide_refused(case, reserved), world)
     return reserved if paid else _may_submit(reserved)  # the next look at a paid one commits it
@@ -83,21 +80,22 @@ def submit_again(case: Case, decision: Decision, world: World) -> Confirmation:
     """Say that another submit is on its way; the next phase sends it."""
     after = _will_submit(case.confirmation, case, world)
     lease = world.terms.submit_lease_seconds
-    commit_ = Commit(case.confirmation, after, _step(case, decision), lease_seconds=lease)
-    return _may_submit(world.store.write(commit_))
+    again = Commit(case.confirmation, after, _step(case, decision), lease_seconds=lease)
+    return _may_submit(world.store.write(again))
 
 
 def commit(case: Case, decision: Decision, world: World) -> Confirmation:
     """Make the payment durable, sell the stock and tell it, or do none of it."""
     after = replace(_enter(case.confirmation, State.CONFIRMED, None), owns_order=True)
-    return _write(case, decision, after, world, stock=Stock.SELL)
+    return world.store.write(replace(_commit(case, decision, after, world), stock=Stock.SELL))
 
 
 def start_voiding(case: Case, decision: Decision, world: World) -> Confirmation:
     """Release the stock and say that the money must go back; the next phase sends it."""
     after = replace(_enter(case.confirmation, State.VOIDING, decision.reason), void_reason=decision.reason)
     lease = world.terms.lookup_lease_seconds
-    return _write(case, decision, after, world, stock=Stock.RELEASE, lease_seconds=lease)
+    voiding = _commit(case, decision, after, world)
+    return world.store.write(replace(voiding, stock=Stock.RELEASE, lease_seconds=lease))
 
 
 def cancel(case: Case, decision: Decision, world: World) -> Confirmation:
@@ -119,26 +117,26 @@ def cancel(case: Case, decision: Decision, world: World) -> Confirmation:
 
 def settle_void(case: Case, decision: Decision, world: World) -> Confirmation:
     """The money is back: end it."""
-    return _write(case, decision, _enter(case.confirmation, State.VOIDED, decision.reason), world)
+    return world.store.write(_commit(case, decision, _enter(case.confirmation, State.VOIDED, decision.reason), world))
 
 
 def reject(case: Case, decision: Decision, world: World) -> Confirmation:
     """Give the stock and the order up; no money moves. A late look may yet find it paid."""
     after = _enter(case.confirmation, State.REJECTED, decision.reason)
     after = replace(after, message=case.message(decision.reason))
-    return _write(case, decision, after, world, stock=Stock.RELEASE, wait=decision.wait)
+    return world.store.write(replace(_commit(case, decision, after, world), stock=Stock.RELEASE, wait=decision.wait))
 
 
 def review(case: Case, decision: Decision, world: World) -> Confirmation:
     """Ask people; what is held stays held."""
     after = _enter(case.confirmation, State.REVIEW, decision.reason)
-    return _write(case, decision, after, world, wait=decision.wait)
+    return world.store.write(replace(_commit(case, decision, after, world), wait=decision.wait))
 
 
 def wait_(case: Case, decision: Decision, world: World) -> Confirmation:
     """Give the hold up and look again later."""
     after = replace(case.confirmation, parks=case.confirmation.parks + 1)
-    return _write(case, decision, after, world, wait=decision.wait)
+    return world.store.write(replace(_commit(case, decision, after, world), wait=decision.wait))
 
 
 Act = Callable[[Case, Decision, World], Confirmation]
@@ -233,14 +231,15 @@ def _step(case: Case, decision: Decision, detail: str = "") -> Step:
     return Step(case.call or case.confirmation.state.value, _say(case), decided, detail)
 
 
-def _write(case: Case, decision: Decision, after: Confirmation, world: World, **beside: object) -> Confirmation:
-    return world.store.write(_commit(case.confirmation, after, _step(case, decision), world, **beside))
+def _commit(case: Case, decision: Decision, after: Confirmation, world: World) -> Commit:
+    """The commit of a decision, with the event that it must tell; without a lease or a wait, unless they are added."""
+    before = case.confirmation
+    return Commit(before, after, _step(case, decision), event=_event(before, after, world))
 
 
-def _commit(before: Confirmation, after: Confirmation, step: Step, world: World, **beside: object) -> Commit:
+def _event(before: Confirmation, after: Confirmation, world: World) -> Event | None:
     event_type = told(before, after)
-    event = Event(world.event_id(), event_type) if event_type else None
-    return Commit(before, after, step, event=event, **beside)  # type: ignore[arg-type]
+    return Event(world.event_id(), event_type) if event_type else None
 
 
 def _say(case: Case) -> str:

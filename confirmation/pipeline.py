@@ -7,22 +7,24 @@
                 commit    `confirmed`, stock sold, the event written        commit 3
 
 The row is the truth, the message is a hint: whoever claims the row goes on from the state that stands there. What the
-gateway's receipt says decides (`decisions.py`), never an error alone. `phases.py` has the phases.
+gateway's receipt says decides (`decisions.py`), never an error alone. `phases.py` has the phases. A confirmation can
+move while this worker holds it; parked, ended and claimed by another worker all mean that it can't.
 """
 
 from confirmation.confirmation import Confirmation, Job
 from confirmation.errors import StoreBusy
-from confirmation.phases import ask_people, late_look, park, submit, verify, void
+from confirmation.phases import ask_people, look, park, submit
 from confirmation.ports import World
 from confirmation.states import State
 
-#: Each state that can be left, and the phase that leaves it.
+#: Each state that can be left, and the phase that leaves it. Nearly always that is a look at the gateway's receipt and
+#: what the decision table makes of it in this state: hold the stock, send the money back, ask people, wait, end.
 PHASES = {
-    State.RECEIVED: verify,
+    State.RECEIVED: look,
     State.SUBMITTING: submit,
-    State.VOIDING: void,
-    State.REVIEW: verify,
-    State.REJECTED: late_look,
+    State.VOIDING: look,
+    State.REVIEW: look,
+    State.REJECTED: look,
 }
 
 #: A row first seen by whoever met the lock waits this long for the holder to come round.

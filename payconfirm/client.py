@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from payconfirm.document import OrderDocument, read_document
-from payconfirm.errors import ResultsUnavailable
+from payconfirm.errors import InvalidOrder, ResultsUnavailable
 from payconfirm.publishing import Broker
 from payconfirm.reading import Results
 from payconfirm.result import ResultDocument
@@ -20,15 +20,31 @@ class Ticket:
 
     receipt_id: str
     task_id: str
+    _order: OrderDocument = field(repr=False)
     _client: "Client" = field(repr=False, compare=False)
 
     def result(self) -> ResultDocument | None:
-        """Give the result document, or None as long as nothing is final."""
-        return self._client.result(self.receipt_id)
+        """Give the result document, or None as long as nothing is final.
+
+        Raises `InvalidOrder` when the receipt is used by a different document: its result is not this order's.
+        """
+        found = self._client.result(self.receipt_id)
+        return None if found is None else self._own(found)
 
     def wait(self, timeout: float = DEFAULT_WAIT_SECONDS) -> ResultDocument:
-        """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds."""
-        return self._client.wait(self.receipt_id, timeout)
+        """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds.
+
+        Raises `InvalidOrder` as `result` does.
+        """
+        return self._own(self._client.wait(self.receipt_id, timeout))
+
+    def _own(self, result: ResultDocument) -> ResultDocument:
+        order = self._order
+        told = (result["order_id"], result["amount"], result["currency"])
+        if told != (order.order_id, order.amount, order.currency):
+            message = f"is used by a different document, for order {result['order_id']}"
+            raise InvalidOrder.of([{"field": "receipt_id", "message": message}])
+        return result
 
 
 class Client:
@@ -63,7 +79,7 @@ class Client:
         Raises `InvalidOrder` before anything is sent, `BrokerUnavailable` when the broker didn't say yes.
         """
         order = read_document(document)
-        return Ticket(order.receipt_id, self._broker.send(order.as_dict()), self)
+        return Ticket(order.receipt_id, self._broker.send(order.as_dict()), order, self)
 
     def result(self, receipt_id: str) -> ResultDocument | None:
         """Give the result document, or None as long as nothing is final.

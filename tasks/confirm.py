@@ -84,11 +84,14 @@ def carry(job: Job) -> None:
 
 def patiently(run: Callable[[], None]) -> None:
     """Do it once the database is there. Ending meanwhile, give the message back."""
+    told = False
     while True:
         try:
             return run()
         except (StoreBusy, StoreUnavailable) as error:
-            log.warning("store.away", error=str(error))
+            if not told:
+                log.warning("store.away", error=str(error))
+            told = True
             if _ending:
                 raise Reject("the worker is ending", requeue=True) from error
             time.sleep(ASK_AGAIN_SECONDS)

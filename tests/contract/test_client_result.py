@@ -14,7 +14,16 @@ from payconfirm import reading
 
 RECEIPT = "5afd6be8e13f33616f2876ac"
 KEY = f"celery-task-meta-payconfirm-{RECEIPT}"
-RESULT = {"receipt_id": RECEIPT, "state": "confirmed", "final": True, "sequence": 1, "metadata": {"cart": "c-77"}}
+RESULT = {
+    "receipt_id": RECEIPT,
+    "order_id": "order-1001",
+    "state": "confirmed",
+    "final": True,
+    "amount": 3000,
+    "currency": "KRW",
+    "sequence": 1,
+    "metadata": {"cart": "c-77"},
+}
 DAY_SECONDS = 86_400
 
 #: Long enough that a test which needs it has failed.
@@ -211,6 +220,20 @@ def test_a_ticket_reads_and_waits_for_its_receipt(redis_url, store):
         announce(store, success())
 
         assert ticket.result() == ticket.wait(timeout=1) == RESULT
+
+
+@pytest.mark.parametrize("different", [{"order_id": "order-1002"}, {"amount": 4000}, {"currency": "USD"}])
+def test_a_ticket_never_takes_another_documents_result_for_its_own(redis_url, store, different):
+    """
+    A shop that reads "confirmed" ships. The broker takes every document; only the row knows whose the receipt is.
+    """
+    announce(store, success(RESULT | different))
+    with payconfirm.Client.from_url(redis_url) as client:
+        ticket = client.enqueue({"receipt_id": RECEIPT, "order_id": "order-1001", "amount": 3000})
+
+        for ask in (ticket.result, ticket.wait):
+            with pytest.raises(payconfirm.InvalidOrder, match="different document"):
+                ask()
 
 
 @pytest.mark.parametrize("receipt_id", ["", "a" * 65, "a\n", "a:b", "*", "a b", "é", None, 5, math.nan, "\ud800"])

@@ -87,16 +87,26 @@ def test_while_the_database_is_away_nothing_is_accepted(start_web):
     assert "secret-password" not in web.log.read_text()
 
 
+def test_an_error_that_nobody_foresaw_repeats_nothing_of_the_document(start_web, database_url):
+    """
+    The database's own text of such an error holds the whole row.
+    """
+    Rows(database_url).ask("ALTER TABLE payconfirm.confirmations ADD CONSTRAINT impossible CHECK (amount < 0)")
+    web = start_web()
+
+    unforeseen = web.post(order(metadata={"note": "private-note"}))
+
+    assert_problem(unforeseen, 500)
+    assert "private-note" not in unforeseen.text + web.log.read_text()
+
+
 def test_it_is_ready_once_the_schema_is_there(start_web, database_url):
     Rows(database_url).ask("DROP SCHEMA payconfirm CASCADE")
     web = start_web()
 
     before = assert_problem(web.get("/readyz", {}), 503)
     assert before["database"] == "not migrated"
-    # Without its tables a statement fails in a way nobody foresaw, and its text holds the document.
-    unforeseen = web.post(order(metadata={"note": "private-note"}))
-    assert_problem(unforeseen, 500)
-    assert "private-note" not in unforeseen.text + web.log.read_text()
+    assert_problem(web.post(order()), 503)
 
     migrate = [sys.executable, "-m", "worker", "migrate"]
     given = os.environ | {"DATABASE_URL": database_url, "REDIS_URL": DEAD_REDIS}

@@ -10,10 +10,8 @@ from typer.core import TyperGroup
 from config.settings import stop
 from confirmation.errors import StoreBusy, StoreUnavailable
 from worker.duty.showing import printable
-from worker.store.engine import named_errors
+from worker.store.engine import SchemaMissing, first_line, named_errors
 
-#: A table, a schema or a column that this code needs isn't there.
-_NOT_MIGRATED = {"42P01", "3F000", "42703"}
 _NOT_ALLOWED = "42501"
 
 
@@ -32,8 +30,10 @@ def plainly() -> Iterator[None]:
     try:
         with named_errors():
             yield
+    except SchemaMissing as error:
+        stop(str(error))
     except StoreUnavailable as error:
-        stop(f"the database doesn't answer: {_said(error)}")
+        stop(f"the database doesn't answer: {printable(str(error))}")
     except StoreBusy as error:
         stop(f"the database is too busy, or somebody holds a lock: try again ({error})")
     except ArgumentError:
@@ -43,18 +43,6 @@ def plainly() -> Iterator[None]:
 
 
 def _refused(error: ProgrammingError) -> NoReturn:
-    code = getattr(error.orig, "pgcode", None)
-    if code in _NOT_MIGRATED:
-        stop("the schema isn't there, or is older than this code: run python -m worker migrate")
-    if code == _NOT_ALLOWED:
-        stop(f"the database refuses: {_first_line(error.orig)}")
+    if getattr(error.orig, "pgcode", None) == _NOT_ALLOWED:
+        stop(f"the database refuses: {printable(first_line(error))}")
     raise error
-
-
-def _said(error: StoreUnavailable) -> str:
-    """The driver's own words; they name the host, never the password."""
-    return _first_line(getattr(error.__cause__, "orig", None) or error)
-
-
-def _first_line(error: object) -> str:
-    return printable(str(error).strip().partition("\n")[0])

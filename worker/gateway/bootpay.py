@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable
 
 import requests
+import structlog
 
 from confirmation.answers import Answer, Silence
 from worker.gateway.account import Account
@@ -23,6 +24,11 @@ from worker.gateway.v1 import V1
 from worker.gateway.v2 import V2
 
 _DIALECTS: dict[str, Callable[[], Dialect]] = {"v1": V1, "v2": V2}
+#: Wrong keys are complained about this often.
+ALARM_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
 _RECEIPT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -46,6 +52,7 @@ class BootpayGateway:
         self._tick = tick
         self._session = build_session(connections)
         self._tokens = Tokens(self._ask_token)
+        self._alarm_again_at = float("-inf")
 
     def look_up(self, receipt_id: str, *, start_by: float) -> Answer:
         """Say what the gateway knows now."""
@@ -80,7 +87,16 @@ class BootpayGateway:
             said = self._say(request, call, _basic(self._account))
         else:
             said = self._say_with_token(request, call)
-        return said if isinstance(said, Silence) else read(said, asked, self._dialect)
+        answer = said if isinstance(said, Silence) else read(said, asked, self._dialect)
+        if isinstance(answer, Silence) and "401" in answer.why:
+            self._raise_alarm(answer.why)
+        return answer
+
+    def _raise_alarm(self, why: str) -> None:
+        """Wrong keys reject no buyer, so without this nobody would notice; once a minute is enough."""
+        if self._tick() >= self._alarm_again_at:
+            self._alarm_again_at = self._tick() + ALARM_SECONDS
+            log.error("gateway.refuses_our_keys", why=why)
 
     def _say_with_token(self, request: requests.Request, call: Call) -> Said | Silence:
         """Send the request, and once more after a 401: that one was not processed."""

@@ -20,6 +20,13 @@ _BUSY = {"57014", "55P03", "40P01", "40001"}
 #: The database is going, coming, read-only for a while, or full of others.
 _AWAY = ("08", "53", "57P", "25006", "25P03")
 
+#: A table, a schema or a column that this code needs isn't there.
+_NOT_MIGRATED = {"42P01", "3F000", "42703"}
+
+
+class SchemaMissing(StoreUnavailable):
+    """The database has no schema that this code can work with; nothing was written."""
+
 
 def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float = 2) -> Engine:
     """Build the engine; it connects when it is first used. Each statement is its own transaction unless said."""
@@ -58,9 +65,18 @@ def named_errors() -> Iterator[None]:
         code = getattr(error.orig, "pgcode", None) or ""
         if code in _BUSY:
             raise StoreBusy(code) from error
+        if code in _NOT_MIGRATED:
+            raise SchemaMissing(
+                "the schema isn't there, or is older than this code: run python -m worker migrate"
+            ) from error
         if error.connection_invalidated or code.startswith(_AWAY) or (not code and _is_connection_error(error)):
-            raise StoreUnavailable(type(error.orig).__name__) from error
+            raise StoreUnavailable(first_line(error)) from error
         raise
+
+
+def first_line(error: DBAPIError) -> str:
+    """The driver's own words; they name the host and the user, never the password."""
+    return str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__
 
 
 def _is_connection_error(error: DBAPIError) -> bool:

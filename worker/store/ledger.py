@@ -111,8 +111,9 @@ class Ledger:
         row = self._one(statements.READ, {"receipt_id": order.receipt_id})
         if row is None or to_order(row).same_as(order):
             return False
+        differs = " and ".join(to_order(row).differences(order))
         if self._one(statements.REPLACE, order_values(order) | {"due": seconds(due_seconds)}) is None:
-            raise DifferentDocument(f"receipt {order.receipt_id} is used by order {row['order_id']}")
+            raise DifferentDocument(f"receipt {order.receipt_id} is used by a document with another {differs}")
         return True
 
     def _reserve(self, commit: Commit, values: Row) -> Row:

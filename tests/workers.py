@@ -44,6 +44,11 @@ class Worker(Program):
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 
+    def wait(self, seconds: float) -> int:
+        """Return the code that it ends with."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
     def kill(self) -> None:
         """End it as a crash would."""
         assert self._process is not None

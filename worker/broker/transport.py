@@ -72,17 +72,18 @@ class QoS(virtual.QoS):
     """Knows what was delivered; where it is kept meanwhile is the channel's affair."""
 
     def ack(self, delivery_tag: str) -> None:
-        """Let the message go for good."""
-        self.channel.let_go(delivery_tag)
-        super().ack(delivery_tag)
+        """Let the message go for good. Where Redis doesn't hear of it, it comes back once this channel has ended."""
+        try:
+            self.channel.let_go(delivery_tag)
+        finally:
+            super().ack(delivery_tag)  # or it would count as being worked on for ever
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 — kombu's signature
-        """Let the message go, or put it back."""
-        if requeue:
-            self.channel.put_back(delivery_tag)
-        else:
-            self.channel.let_go(delivery_tag)
-        super().ack(delivery_tag)
+        """Let the message go, or put it back; as `ack` where Redis doesn't hear of it."""
+        try:
+            (self.channel.put_back if requeue else self.channel.let_go)(delivery_tag)
+        finally:
+            super().ack(delivery_tag)
 
     def restore_visible(self, **_: object) -> None:
         """Called by the event loop every second."""
@@ -106,13 +107,17 @@ class Channel(redis.Channel):
             client.eval(_KEEP_ALIVE, 1, _OWNERS, *self._who_and_what())
 
     def let_go(self, tag: str) -> None:
-        """Forget an acknowledged message."""
+        """Forget an acknowledged message. One that was put back meanwhile is another's by now."""
+        if tag not in self._taken:
+            return
         queue, item = self._taken.pop(tag)
         with self.conn_or_acquire() as client:
             client.lrem(self._list(queue), 1, item)
 
     def put_back(self, tag: str) -> None:
         """Give a message back to its queue, to be read next."""
+        if tag not in self._taken:
+            return
         queue, item = self._taken.pop(tag)
         with self.conn_or_acquire() as client:
             client.eval(_PUT_BACK, 2, self._list(queue), queue, item)
@@ -120,7 +125,7 @@ class Channel(redis.Channel):
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 — kombu's signature
         """Give a message back as the channel closes. Over a dead connection it comes back with the channel's key."""
         del leftmost
-        with suppress(RedisError, KeyError):
+        with suppress(RedisError):
             self.put_back(message.delivery_tag)
 
     def _brpop_start(self, timeout: float | None = None) -> None:

@@ -1,13 +1,12 @@
 """`python -m sandbox demo [--stay]`: a rush of buyers that ends by itself, or the house that stays up."""
 
 import argparse
-import signal
 import sys
-from typing import Never
 
 from rich.console import Console
 
 from sandbox.demo.cast import FEWEST
+from sandbox.demo.interrupts import Interrupted, interrupted, note_interrupts
 from sandbox.demo.once import run_once
 from sandbox.demo.programs import HouseProblem
 from sandbox.demo.stay import stay
@@ -15,26 +14,27 @@ from sandbox.servers import ServerProblem
 
 RECEIPTS = 400
 FAILED, CANNOT_GO_ON, INTERRUPTED = 1, 2, 130
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: list[str]) -> int:
     """Run the demo: 0 everything adds up, 1 something doesn't, 2 it can't go on; or stay up until Ctrl-C."""
     asked = _parser().parse_args(argv)
     console = Console(highlight=False)
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    note_interrupts()
     try:
         return stay(console) if asked.stay else run_once(console, asked.seed, asked.receipts)
-    except ServerProblem as problem:
+    except Interrupted:
+        return _stopped(0 if asked.stay else INTERRUPTED)
+    except (ServerProblem, HouseProblem) as problem:
+        if interrupted():  # a terminal's Ctrl-C reaches what we had started, too, and so it failed
+            return _stopped(0 if asked.stay else INTERRUPTED)
         print(problem, file=sys.stderr)
-        return CANNOT_GO_ON
-    except HouseProblem as problem:
-        print(problem, file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("stopped; nothing is left running", file=sys.stderr)
-        return 0 if asked.stay else INTERRUPTED
+        return CANNOT_GO_ON if isinstance(problem, ServerProblem) else FAILED
+
+
+def _stopped(code: int) -> int:
+    print("stopped; nothing is left running", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,10 +50,3 @@ def _receipts(text: str) -> int:
     if receipts < FEWEST:
         raise argparse.ArgumentTypeError(f"at least {FEWEST}, so that every kind of buyer can come")
     return receipts
-
-
-def _interrupt(*_: object) -> Never:
-    """Stop once: a second Ctrl-C must not interrupt the stopping."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt

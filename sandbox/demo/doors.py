@@ -20,8 +20,9 @@ RESULT_KEY = "celery-task-meta-payconfirm-"
 WAIT_SECONDS = 25
 SUBSCRIBE_SECONDS = 5.0
 DRAINED_POLL_SECONDS = 0.05
-#: Every place where a message of ours can still be: both queues, and what a worker has taken and not acknowledged.
-QUEUES, TAKEN = ("payconfirm", "payconfirm.again"), "unacked"
+#: Every place where a message of ours can still be: both queues, and a list for each queue and each worker's channel of
+#: what that one has taken and not acknowledged.
+QUEUES, TAKEN = ("payconfirm", "payconfirm.again"), "payconfirm:taken"
 
 
 class Turned(Exception):
@@ -66,11 +67,11 @@ class Doors:
 
     async def drained(self) -> None:
         """Return once no message waits or is being worked on: every copy has been met, too."""
+        owners = [str(owner) for owner in await self._redis.hkeys(f"{TAKEN}:owners")]
         while True:
             async with self._redis.pipeline(transaction=True) as pipeline:
-                for queue in QUEUES:
-                    pipeline.llen(queue)
-                pipeline.hlen(TAKEN)
+                for place in (*QUEUES, *(f"{TAKEN}:{owner}:{queue}" for owner in owners for queue in QUEUES)):
+                    pipeline.llen(place)
                 if not any(await pipeline.execute()):
                     return
             await asyncio.sleep(DRAINED_POLL_SECONDS)
@@ -80,7 +81,7 @@ class Doors:
         async for message in published.listen():
             if message["type"] != "pmessage":
                 continue
-            receipt_id = message["channel"].decode().removeprefix(RESULT_KEY)
+            receipt_id = message["channel"].removeprefix(RESULT_KEY)
             expected = self._results.get(receipt_id)
             if expected and not expected.done():
                 _settle(expected, json.loads(message["data"]))
@@ -96,7 +97,7 @@ async def open_doors(house: House) -> AsyncIterator[Doors]:
         http = await stack.enter_async_context(
             aiohttp.ClientSession(house.web_url, headers=bearer, connector=unlimited)
         )
-        redis = await stack.enter_async_context(Redis.from_url(redis_url))
+        redis = await stack.enter_async_context(Redis.from_url(redis_url, decode_responses=True))
         published = await stack.enter_async_context(redis.pubsub())
         celery = Celery("a-shop", broker=redis_url, set_as_current=False)
         stack.callback(celery.close)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg2
 
+from sandbox.demo.interrupts import Interrupted
 from sandbox.demo.programs import HouseProblem
 from sandbox.servers import STATE, Addresses, ServerProblem, Servers
 
@@ -84,7 +85,7 @@ def throw_away_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=STATE))
     try:
         yield folder
-    except KeyboardInterrupt:
+    except Interrupted:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     except BaseException:

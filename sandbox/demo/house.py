@@ -3,19 +3,18 @@
 import json
 import re
 import secrets
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import requests
 
 from sandbox.demo.ground import Ground
-from sandbox.demo.programs import ROOT, HouseProblem, Program, programs_first, read_procfile, stop
+from sandbox.demo.interrupts import heed
+from sandbox.demo.programs import HouseProblem, Program, programs_first, read_procfile, run_to_its_end, stop
 
 #: As long as the real gateway takes, so that a rate and a latency mean something.
 LOOKUP_SECONDS, APPROVE_SECONDS = "0.02", "0.15"
@@ -100,7 +99,8 @@ class House:
         say(f"schema, gateway, {WORKERS} workers, relay and web are up, stock is set ({took})")
 
     def check(self) -> None:
-        """Raise `HouseProblem` if any program or server has ended by itself."""
+        """Raise `HouseProblem` if any program or server has ended by itself, `Interrupted` if somebody wants an end."""
+        heed()
         self._ground.check()
         for program in self._programs:
             program.check()
@@ -112,15 +112,10 @@ class House:
 
     def run(self, *command: str, ends_with: tuple[int, ...] = (0,)) -> str:
         """Run a command to its end and return what it printed; `HouseProblem` where it ends with another code."""
-        run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
-        try:
-            done = run(command, cwd=ROOT, env=self._environment)
-        except subprocess.TimeoutExpired as slow:
-            raise HouseProblem(f"`{' '.join(command)}` takes longer than {PATIENCE_SECONDS:.0f} s") from slow
-        if done.returncode not in ends_with:
-            said = f"{done.stdout}{done.stderr}".strip()
-            raise HouseProblem(f"`{' '.join(command)}` ended with {done.returncode}:\n{said}")
-        return str(done.stdout)
+        code, out, complaints = run_to_its_end(command, self._environment, PATIENCE_SECONDS)
+        if code not in ends_with:
+            raise HouseProblem(f"`{' '.join(command)}` ended with {code}:\n{out}{complaints}".rstrip())
+        return out
 
     def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - whatever the route answers
         """Make a control call to the sandbox gateway."""

@@ -23,6 +23,7 @@ from sandbox.demo.ground import (
     throw_away_folder,
 )
 from sandbox.demo.house import House
+from sandbox.demo.interrupts import heed
 from sandbox.demo.programs import HouseProblem
 from sandbox.demo.rush import Ending, rush
 
@@ -46,6 +47,7 @@ def run_once(console: Console, seed: int, receipts: int) -> int:
                 started = f"{ours} are up ({time.monotonic() - began:.1f} s)"
                 console.print(started, soft_wrap=True)
                 books = _on(Ground(ours.addresses, ours), folder, buyers, console)
+        heed()
         wrong = complaints(books)
         report.show(console, books, wrong)
         if wrong:

@@ -8,8 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from sandbox.demo.interrupts import heed
 
 ROOT = Path(__file__).parents[2]
 #: A cold start of Python on a machine that is busy with everything else.
@@ -57,6 +60,7 @@ class Program:
         """Return what `sign` finds in the log once it finds something, or raise `HouseProblem`."""
         deadline = time.monotonic() + READY_SECONDS
         while not (found := sign(self.said)):
+            heed()
             self.check()
             if time.monotonic() > deadline:
                 raise HouseProblem(self._last_words(f"isn't ready after {READY_SECONDS} s"))
@@ -87,6 +91,26 @@ class Program:
     def _last_words(self, what: str) -> str:
         lines = "\n".join(self.said.splitlines()[-LAST_LINES:]) or "(it said nothing)"
         return f"{self.name} {what}; the end of {self.log}:\n{lines}"
+
+
+def run_to_its_end(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> tuple[int, str, str]:
+    """Run a command and return its exit code and what it printed.
+
+    Killed after so many seconds, which is a `HouseProblem`, and when we are interrupted.
+    """
+    deadline = time.monotonic() + seconds
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=pipe) as process:
+        try:
+            while True:
+                heed()
+                with suppress(subprocess.TimeoutExpired):
+                    out, complaints = process.communicate(timeout=POLL_SECONDS)
+                    return process.returncode, out, complaints
+                if time.monotonic() > deadline:
+                    raise HouseProblem(f"`{' '.join(command)}` takes longer than {seconds:.0f} s")
+        finally:
+            process.kill()  # nothing happens to one that has ended
 
 
 def stop(programs: Sequence[Program]) -> None:

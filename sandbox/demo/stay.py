@@ -18,7 +18,7 @@ from sandbox.state import lock
 #: Where one looks first; taken when free.
 WEB_PORT, GATEWAY_PORT = 8000, 8090
 STOCK, SCARCE_STOCK = 100, 3
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.2
 
 
 def stay(console: Console) -> int:

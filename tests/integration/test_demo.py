@@ -28,9 +28,15 @@ PATIENCE_SECONDS = 90
 
 @contextmanager
 def running(*command, **environment):
-    """Start a command with its output in a pipe, and make sure that it ends."""
+    """Start a command with its output in a pipe, in a group of its own, and make sure that it ends."""
     process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         yield process
@@ -99,11 +105,59 @@ def test_a_demo_that_is_interrupted_leaves_nothing_running(words, number):
         demo.send_signal(number)
         said = demo.communicate(timeout=PATIENCE_SECONDS)[0]
 
+    assert_stopped(demo, said, pids)
+
+
+@pytest.mark.parametrize("moment", ["worker migrate", "runpy", "worker audit"])
+def test_ctrl_c_in_a_terminal_stops_a_demo_whatever_it_is_doing(moment):
+    """A terminal tells every process of the group; and people who are in a hurry press it twice."""
+    with running(*DEMO, "--receipts", "20") as demo:
+        pids = descendants_when(demo, moment)
+
+        for _ in range(2):
+            os.killpg(demo.pid, signal.SIGINT)
+        said = demo.communicate(timeout=PATIENCE_SECONDS)[0]
+
+    assert_stopped(demo, said, pids)
+
+
+def assert_stopped(demo, said, pids):
     assert demo.returncode == 130
     assert said.endswith("stopped; nothing is left running\n")
     assert "Traceback" not in said
     assert pids
     assert alive(pids) == []
+
+
+def descendants_when(demo, moment):
+    """The processes below, as soon as one of them is a program with these words."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        pids = descendants(demo.pid)
+        if any(moment in line for line in alive(pids)):
+            return pids
+        assert demo.poll() is None
+        assert time.monotonic() < deadline
+
+
+def test_a_ctrl_c_that_comes_in_a_destructor_is_not_lost():
+    """An exception that is raised there is printed and forgotten."""
+    lines = """
+import os, signal
+from sandbox.demo.interrupts import Interrupted, heed, note_interrupts
+class Interrupting:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+note_interrupts()
+heed()
+Interrupting()
+try:
+    heed()
+except Interrupted:
+    print("heeded")
+"""
+    with running(sys.executable, "-c", lines) as program:
+        assert program.communicate(timeout=PATIENCE_SECONDS)[0] == "heeded\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     bootpay_client_key: str = ""
     bootpay_secret_key: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
 
+    #: Calls a second, all workers together; 0: no limit.
+    gateway_rate: Annotated[float, Field(ge=0)] = 0.0
+
     worker_concurrency: Annotated[int, Field(ge=1, le=512)] = 32
 
     web_host: str = "127.0.0.1"

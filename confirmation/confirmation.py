@@ -42,9 +42,9 @@ class Hold:
     #: Whether the submit that the row speaks of is still to be sent by this worker.
     may_submit: bool = False
 
-    def left(self, tick: float) -> float:
-        """Seconds of the lease that are left at a moment of the monotonic clock."""
-        return self.granted + self.seconds - tick
+    def age(self, tick: float) -> float:
+        """Seconds since it was granted, at a moment of the monotonic clock."""
+        return tick - self.granted
 
     def start_by(self, call_seconds: float) -> float:
         """The last moment of the monotonic clock at which a call that may take this long may still begin."""

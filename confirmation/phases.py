@@ -13,15 +13,21 @@ from confirmation.answers import Absent, Answer, Cancelled, Refused, Seen, Silen
 from confirmation.cases import Case
 from confirmation.confirmation import Confirmation, Hold
 from confirmation.decisions import Decision, Refusal, Verb, decide, decide_refused
+from confirmation.decisions import park as wait_for_a_call
 from confirmation.errors import ClaimLost
 from confirmation.events import Event, told
 from confirmation.ports import Commit, Step, Stock, World
 from confirmation.states import Reason, State
 
+#: A lease that is older than this when its call comes, since a free call was waited for, is renewed first.
+MOST_WAITED_SECONDS = 0.5
+
 
 def look(confirmation: Confirmation, world: World) -> Confirmation:
     """Ask the gateway what it knows, decide by its word alone, and do it."""
-    if _hold(confirmation).used:
+    if not world.budget(urgent=_buyer_waits(confirmation, world)):
+        return park(confirmation, world, "no call to the gateway is free")
+    if _hold(confirmation).used or _hold(confirmation).age(world.tick()) > MOST_WAITED_SECONDS:
         confirmation = world.store.renew(confirmation, world.terms.lookup_lease_seconds)
     start_by = _hold(confirmation).start_by(world.terms.lookup_seconds)
     answer = world.gateway.look_up(confirmation.receipt_id, start_by=start_by)
@@ -52,12 +58,12 @@ def ask_people(confirmation: Confirmation, world: World) -> Confirmation:
     return world.store.write(Commit(confirmation, after, step, event=event, wait=waits.LONGEST))
 
 
-def park(confirmation: Confirmation, world: World) -> Confirmation:
-    """Wait: the database had no time for the last commit, and nothing of it was written."""
+def park(confirmation: Confirmation, world: World, why: str = "the database was busy") -> Confirmation:
+    """Wait: the database had no time for the last commit, and nothing of it was written; or no call is free."""
     now, deadline = _now(confirmation, world), confirmation.created_at + world.terms.deadline
     wait = waits.before_deadline(confirmation.parks, world.jitter(), now=now, deadline=deadline)
     after = replace(confirmation, parks=confirmation.parks + 1)
-    step = Step("park", "the database was busy", "wait")
+    step = Step("park", why, "wait")
     return world.store.write(Commit(confirmation, after, step, wait=wait))
 
 
@@ -139,6 +145,9 @@ def wait_(case: Case, decision: Decision, world: World) -> Confirmation:
     return world.store.write(replace(_commit(case, decision, after, world), wait=decision.wait))
 
 
+#: What ends in a call to the gateway. The call is taken from the budget before the lease under which it is made.
+CALLS = frozenset({Verb.RESERVE, Verb.SUBMIT, Verb.CANCEL})
+
 Act = Callable[[Case, Decision, World], Confirmation]
 
 ACTS: dict[Verb, Act] = {
@@ -157,7 +166,9 @@ ACTS: dict[Verb, Act] = {
 
 
 def act(case: Case, decision: Decision, world: World) -> Confirmation:
-    """Do what was decided."""
+    """Do what was decided; where that is a call, once one is free."""
+    if decision.verb in CALLS and not world.budget(urgent=_buyer_waits(case.confirmation, world)):
+        return wait_(case, wait_for_a_call(case), world)
     return ACTS[decision.verb](case, decision, world)
 
 
@@ -214,6 +225,12 @@ def _case(confirmation: Confirmation, answer: Answer, world: World) -> Case:
     used = replace(confirmation, hold=replace(_hold(confirmation), used=True, may_submit=False))
     now = _now(confirmation, world)
     return Case.of(used, answer, now=now, deadline=world.terms.deadline, jitter=world.jitter())
+
+
+def _buyer_waits(confirmation: Confirmation, world: World) -> bool:
+    """Whether a call for this receipt goes before those that only tidy up."""
+    open_ = confirmation.state in (State.RECEIVED, State.SUBMITTING)
+    return open_ and not confirmation.past(world.terms.deadline, _now(confirmation, world))
 
 
 def _hold(confirmation: Confirmation) -> Hold:

@@ -39,6 +39,19 @@ class Lock(Protocol):
         """Hold the receipt's lock, or say False at once when another worker does."""
 
 
+class Budget(Protocol):
+    """The calls that the gateway may be asked, all workers together."""
+
+    def __call__(self, *, urgent: bool) -> bool:
+        """Take one call, waiting a moment for it if it is urgent: a buyer waits. False where none is free."""
+
+
+def unlimited(*, urgent: bool) -> bool:
+    """Grant every call at once."""
+    del urgent
+    return True
+
+
 class Stock(StrEnum):
     """What a commit does with the items that the receipt holds."""
 
@@ -131,3 +144,4 @@ class World:
     #: A number from 0 to 1.
     jitter: Callable[[], float]
     event_id: Callable[[], UUID]
+    budget: Budget = unlimited

@@ -10,12 +10,13 @@ from sqlalchemy import Engine
 
 from config.settings import Settings
 from confirmation.events import uuid7
-from confirmation.ports import Terms, World
+from confirmation.ports import Terms, World, unlimited
 from worker.broker.hints import Hints
 from worker.broker.locks import RedisLock
 from worker.broker.queues import Sender
 from worker.broker.redis import make_redis
 from worker.gateway import Account, BootpayGateway
+from worker.gateway.budget import Budget
 from worker.relay.events import EventPublisher
 from worker.relay.results import ResultStore
 from worker.store.dead_letters import DeadLetters
@@ -73,6 +74,7 @@ def build_worker(settings: Settings) -> WorkerParts:
         tick=time.monotonic,
         jitter=random.random,
         event_id=uuid7,
+        budget=Budget(redis, settings.gateway_rate) if settings.gateway_rate else unlimited,
     )
     return WorkerParts(world, DeadLetters(engine), Hints(redis))
 

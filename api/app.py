@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import confirmations, health, openapi, problems
+from api import confirmations, health, openapi, problems, webhooks
 from api.door import build
 from config.settings import Settings
 
@@ -33,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.door = door
     app.openapi = _described_once(app)  # type: ignore[method-assign]
     app.include_router(confirmations.router)
+    app.include_router(webhooks.router)
     app.include_router(health.router)
     problems.install(app)
     return app

@@ -19,6 +19,7 @@ from api.threads import Threads
 from api.waiting import Waiting
 from config.settings import Settings
 from worker.bootstrap import build_door
+from worker.store.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class Door:
     """The parts of one `web` process."""
 
     engine: Engine
+    #: Which of Bootpay's versions is spoken: it decides how a webhook is answered.
+    api: str
+    ledger: Ledger
     threads: Threads
     keys: Keys
     rate: PostRate
@@ -69,6 +73,8 @@ def build(settings: Settings) -> Door:
     waiting = Waiting(read)
     return Door(
         engine=parts.engine,
+        api=settings.bootpay_api,
+        ledger=parts.ledger,
         threads=threads,
         keys=Keys(settings),
         rate=PostRate(settings.post_rate),

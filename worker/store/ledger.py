@@ -96,6 +96,10 @@ class Ledger:
         with named_errors(), self._engine.connect() as connection:
             connection.execute(text(statements.TELL_AGAIN), {"receipt_id": confirmation.receipt_id})
 
+    def ask(self, receipt_id: str) -> bool:
+        """Have a receipt looked at now, as a webhook does; say whether it is one that can move."""
+        return self._one(statements.ASK, {"receipt_id": receipt_id}) is not None
+
     def _claim(self, statement: str, values: Row, lease_seconds: float) -> Confirmation | None:
         granted = self._tick()
         row = self._one(statement, values)

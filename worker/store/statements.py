@@ -179,6 +179,12 @@ FROM (SELECT 1) one LEFT JOIN moved ON true
 """,
 )
 
+#: Have a receipt looked at now; where a worker is on it, once that one is done.
+ASK = """
+UPDATE payconfirm.confirmations SET due_at = clock_timestamp(), asked = true
+WHERE receipt_id = :receipt_id AND state NOT IN ('confirmed', 'voided') RETURNING receipt_id
+"""
+
 #: A worker that had lost its claim changes nothing, but what it learnt is kept and looked into at once.
 STALE = """
 WITH nudged AS (

@@ -1,0 +1,39 @@
+"""The gateway's webhooks: a hint to look at a receipt that is known here. Nothing in the body is believed.
+
+The v1 body carries the shop's private key, so no body is ever logged.
+"""
+
+import json
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.bodies import read_body
+from api.door import Door, door_of
+from payconfirm.checks import check_receipt_id
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+
+@router.post("/bootpay", summary="Bootpay's webhook, v1 and v2")
+async def bootpay(request: Request, door: Annotated[Door, Depends(door_of)]) -> Response:
+    """Have the receipt looked up if it is known; answer what Bootpay takes for a yes either way."""
+    receipt_id = _receipt_id(await read_body(request), request.headers.get("content-type", ""))
+    if receipt_id is not None:
+        await door.threads.run(door.ledger.ask, receipt_id)
+    if door.api == "v1":
+        return Response("OK", media_type="text/plain")
+    return Response('{"success": true}', media_type="application/json")
+
+
+def _receipt_id(body: bytes, content_type: str) -> str | None:
+    """Which receipt it is about; None where nobody can tell."""
+    try:
+        if "json" in content_type:
+            named = json.loads(body)["receipt_id"]
+        else:
+            (named,) = parse_qs(body.decode())["receipt_id"]
+        return check_receipt_id(named)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None

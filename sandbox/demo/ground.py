@@ -3,10 +3,11 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg2
 
@@ -53,29 +54,46 @@ def given_addresses() -> Addresses | None:
     return None
 
 
-def refuse_a_used_schema(addresses: Addresses) -> None:
-    """Raise `ServerProblem` if somebody's confirmations are in this database: a rush doesn't belong among them."""
+@dataclass(frozen=True)
+class Kept:
+    """What a database holds of payconfirm's."""
+
+    confirmations: int = 0
+    available: Mapping[str, int] = field(default_factory=dict)
+
+
+def look_at(addresses: Addresses) -> Kept:
+    """Read what is there, from the tables themselves: another witness than the program that is tried."""
     try:
         with closing(psycopg2.connect(_plain(addresses.database_url))) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('payconfirm.confirmations') IS NOT NULL")
-            exists = cursor.fetchone()
-            if exists and exists[0]:
-                cursor.execute("SELECT EXISTS (SELECT FROM payconfirm.confirmations)")
-                used = cursor.fetchone()
-                if used and used[0]:
-                    raise ServerProblem(
-                        "the schema payconfirm in DATABASE_URL holds confirmations: give the demo an empty database,"
-                        " or unset DATABASE_URL and REDIS_URL to have private servers started"
-                    )
+            cursor.execute("SELECT to_regclass('payconfirm.confirmations') IS NULL")
+            if cursor.fetchone() == (True,):
+                return Kept()
+            cursor.execute("SELECT sku, available FROM payconfirm.stock")
+            available = {sku: int(number) for sku, number in cursor.fetchall()}
+            cursor.execute("SELECT count(*) FROM payconfirm.confirmations")
+            (confirmations,) = cursor.fetchone() or (0,)
+            return Kept(confirmations, available)
     except psycopg2.Error as error:
         raise ServerProblem(f"DATABASE_URL can't be used: {str(error).splitlines()[0]}") from error
 
 
-def stock_left(addresses: Addresses) -> dict[str, int]:
-    """Read what the shelves say, from the table itself: another witness than the program that is tried."""
-    with closing(psycopg2.connect(_plain(addresses.database_url))) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT sku, available FROM payconfirm.stock")
-        return {sku: int(available) for sku, available in cursor.fetchall()}
+def refuse_a_used_schema(addresses: Addresses) -> None:
+    """Raise `ServerProblem` if somebody's confirmations are in this database: a rush doesn't belong among them."""
+    if look_at(addresses).confirmations:
+        raise ServerProblem(
+            "the schema payconfirm in DATABASE_URL holds confirmations: give the demo an empty database,"
+            " or unset DATABASE_URL and REDIS_URL to have private servers started"
+        )
+
+
+def whose(addresses: Addresses) -> str:
+    """Say that these are somebody's own servers, and where, without a password."""
+    postgres, redis = (urlsplit(url).netloc.rpartition("@")[-1] for url in vars(addresses).values())
+    return (
+        f"on your servers, {postgres} (PostgreSQL) and {redis} (Redis): DATABASE_URL and REDIS_URL are set;"
+        " unset them for private ones"
+    )
 
 
 @contextmanager

@@ -90,13 +90,14 @@ class House:
         self.run(*self._lines["release"])
         self._stopping.push(self._working)  # after the gateway, so that it is stopped before it
         relay, workers, web = self._start_the_procfile()
-        self.run("python", "-c", SET_STOCK, *(f"{sku}={available}" for sku, available in stock.items()))
+        if stock:
+            self.run("python", "-c", SET_STOCK, *(f"{sku}={available}" for sku, available in stock.items()))
         relay.wait_until(_said("relay.started"))
         for worker in workers:
             worker.wait_until(_said(" ready."))
         self.web_url = web.wait_until(_web_url)
         took = f"{time.monotonic() - began:.1f} s"
-        say(f"schema, gateway, {WORKERS} workers, relay and web are up, stock is set ({took})")
+        say(f"schema, gateway, {WORKERS} workers, relay and web are up, stock is there ({took})")
 
     def check(self) -> None:
         """Raise `HouseProblem` if any program or server has ended by itself, `Interrupted` if somebody wants an end."""

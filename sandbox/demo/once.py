@@ -18,9 +18,10 @@ from sandbox.demo.ground import (
     Ground,
     forget_what_is_ours,
     given_addresses,
+    look_at,
     refuse_a_used_schema,
-    stock_left,
     throw_away_folder,
+    whose,
 )
 from sandbox.demo.house import House
 from sandbox.demo.interrupts import heed
@@ -37,6 +38,7 @@ def run_once(console: Console, seed: int, receipts: int) -> int:
     given = given_addresses()
     if given:
         refuse_a_used_schema(given)
+        console.print(whose(given), soft_wrap=True)
     forget_what_is_ours()
     buyers = invite(seed, receipts)
     with throw_away_folder() as folder:
@@ -52,7 +54,8 @@ def run_once(console: Console, seed: int, receipts: int) -> int:
         report.show(console, books, wrong)
         if wrong:
             raise HouseProblem(f"the programs' logs are in {folder}")
-    console.print(f"Took {time.monotonic() - began:.1f} s; everything is stopped, nothing is kept.", style="dim")
+    left = f"{look_at(given).confirmations} confirmations are left in that database" if given else "nothing is kept"
+    console.print(f"Took {time.monotonic() - began:.1f} s; everything is stopped, {left}.", style="dim", soft_wrap=True)
     return 0
 
 
@@ -66,7 +69,7 @@ def _on(ground: Ground, folder: Path, buyers: list[Buyer], console: Console) -> 
         endings = _rush(house, buyers, console)
         audit = _audit_while_stopping(house)
         ledger = house.control("GET", "/sandbox/ledger")
-        return Books(endings, ledger, stock, stock_left(ground.addresses), audit)
+        return Books(endings, ledger, stock, look_at(ground.addresses).available, audit)
 
 
 def _prepare_gateway(house: House, buyers: list[Buyer]) -> None:

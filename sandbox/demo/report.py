@@ -21,13 +21,13 @@ COLOURS: dict[str, str] = {State.CONFIRMED: "green", State.REJECTED: "yellow", S
 
 MEANS: dict[End, str] = {
     CONFIRMED: "charged once, stock sold",
-    (State.REJECTED, Reason.OUT_OF_STOCK): "the scarce item was gone, no charge",
+    (State.REJECTED, Reason.OUT_OF_STOCK): "signed vinyl was gone, no charge",
     (State.REJECTED, Reason.DECLINED): "the bank said no, stock given back",
     (State.REJECTED, Reason.AMOUNT_MISMATCH): "amount isn't the order's, no charge",
     (State.REJECTED, Reason.ORDER_MISMATCH): "another order's receipt, left alone",
     (State.REJECTED, Reason.RECEIPT_NOT_FOUND): "looked for 10 s: not at the gateway",
     (State.REJECTED, Reason.ORDER_ALREADY_PAID): "order was paid already, no charge",
-    (State.VOIDED, Reason.OUT_OF_STOCK): "paid, but sold out: money sent back",
+    (State.VOIDED, Reason.OUT_OF_STOCK): "paid umbrella sold out, money back",
 }
 
 
@@ -83,7 +83,8 @@ def _speed(endings: list[Ending]) -> Iterator[tuple[str, str]]:
         "Delivered",
         (f"{doors[Door.HTTP]} receipts by HTTP, {doors[Door.CELERY]} by Celery, and {copies} copies through both"),
     )
-    yield "Rate", f"{len(timed) / seconds:.0f} receipts a second, arriving at {ARRIVALS_PER_SECOND} a second"
+    rate = f"{len(timed) / seconds:.0f} receipts a second"
+    yield "Rate", f"{rate}; only {ARRIVALS_PER_SECOND} a second are sent, so it can't be higher"
     yield (
         "Time to final",
         (f"p50 {_percentile(waits, 50):.0f} ms, p99 {_percentile(waits, 99):.0f} ms, the longest {waits[-1]:.0f} ms"),

@@ -10,6 +10,7 @@ import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
@@ -21,7 +22,7 @@ from sandbox.demo.rush import Ending
 
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "sandbox", "demo")
-STARTED, OPEN = " are up (", "stock is set"
+STARTED, OPEN = " are up (", "stock is there"
 #: A machine that does everything else at the same time.
 PATIENCE_SECONDS = 90
 
@@ -216,9 +217,9 @@ def test_one_server_without_the_other_is_refused(redis_url):
     assert refused.stderr.startswith("DATABASE_URL is missing: set both")
 
 
-def demo_with(**environment):
+def demo_with(*words, **environment):
     return subprocess.run(
-        DEMO,
+        [*DEMO, *words],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,
@@ -228,21 +229,23 @@ def demo_with(**environment):
     )
 
 
-def test_the_lines_that_make_up_prints_confirm_a_payment(tmp_path):
-    lines = f"import pathlib, sys, sandbox.demo.stay as stay; stay.STATE = pathlib.Path({str(tmp_path / 'up')!r})"
-    lines += "; from sandbox.demo import main; sys.exit(main(['--stay']))"
-    with running(sys.executable, "-c", lines) as house:
+def test_the_lines_that_make_up_prints_confirm_a_payment_and_check_it(tmp_path):
+    with running(*make_up(tmp_path)) as house:
         told = read_until(house, "Ctrl-C stops everything")
         pids = descendants(house.pid)
         curls = re.findall(r"^  (curl (?:.*\\\n)?.*)$", told, re.MULTILINE)
+        (block,) = re.findall(r"^  export .*\n  .*explain .*\n  .*audit --gateway$", told, re.MULTILINE)
 
         opened, taken, result = (json.loads(run_shell(curl)) for curl in curls)
 
         assert opened.keys() == {"receipt_id"}
         assert taken["receipt_id"] == opened["receipt_id"]
         assert result["state"] == "confirmed"
+        asked = run_shell(block.replace(".venv/bin/python", sys.executable))
+        assert re.search(r"^state +confirmed\b", asked, re.MULTILINE)
+        assert "all adds up" in asked
 
-        with running(sys.executable, "-c", lines) as second:
+        with running(*make_up(tmp_path)) as second:
             assert "already running at 127.0.0.1:" in second.communicate(timeout=PATIENCE_SECONDS)[0]
             assert second.returncode == 2
 
@@ -252,9 +255,41 @@ def test_the_lines_that_make_up_prints_confirm_a_payment(tmp_path):
     assert alive(pids) == []
 
 
+def test_on_given_servers_it_is_said_what_is_there_and_what_is_left(database_url, redis_url, tmp_path):
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+
+    rushed = demo_with("--receipts", "20", **given)
+    shelves = available(database_url)
+    with running(*make_up(tmp_path), **given) as house:
+        told = read_until(house, "Ctrl-C stops everything")
+
+    assert rushed.returncode == 0, rushed.stdout + rushed.stderr
+    for said in (rushed.stdout, told):
+        assert re.match(r"on your servers, 127\.0\.0\.1:\d+ \(PostgreSQL\) and .*; unset them for private ones", said)
+        assert "//" not in said.splitlines()[0]
+        assert not any(urlsplit(url).password in said for url in given.values())
+    assert "20 confirmations are left in that database." in rushed.stdout
+    assert "nothing is kept" not in rushed.stdout
+    assert "20 confirmations are there" in told.splitlines()[0]
+    assert "is answered by the sandbox gateway" in told.splitlines()[0]
+    assert available(database_url) == shelves
+
+
+def make_up(folder):
+    """`make up` with its state in this folder."""
+    lines = f"import pathlib, sys, sandbox.demo.stay as stay; stay.STATE = pathlib.Path({str(folder / 'up')!r})"
+    return sys.executable, "-c", f"{lines}; from sandbox.demo import main; sys.exit(main(['--stay']))"
+
+
+def available(database_url):
+    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT sku, available FROM payconfirm.stock")
+        return dict(cursor.fetchall())
+
+
 def run_shell(line):
     return subprocess.run(
-        ["sh", "-c", line], capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS
+        ["sh", "-ec", line], cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS
     ).stdout
 
 

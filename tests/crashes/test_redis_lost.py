@@ -25,6 +25,8 @@ PER_SECOND = 30
 #: A POST waits for nothing that is away.
 POST_SECONDS = 5
 BLIPS = 4
+#: So many are at the gateway, which takes so long, when Redis goes.
+AT_WORK, SLOW_SECONDS = 8, 2
 BROKEN = ("onnection to broker lost", "Cannot connect to")
 
 
@@ -64,6 +66,24 @@ def test_all_that_has_a_row_ends_after_redis_was_away_and_came_back(kept, server
     assert set(known.values()) == {"confirmed"}
     assert charges(house, known) == {1}
     house.run("python", "-m", "worker", "audit", "--gateway")
+
+
+def test_what_is_at_work_when_redis_goes_ends_without_it(servers_of_its_own, house):
+    """Its acknowledgement finds nobody. Celery 5.7 by itself ends the worker over that."""
+    documents = open_receipts(house, AT_WORK)
+    house.control("POST", "/sandbox/faults", {"call": "approve", "fault": "hang", "seconds": SLOW_SECONDS, "times": 0})
+    with payconfirm.Client.from_url(house.addresses.redis_url) as client:
+        for document in documents:
+            client.enqueue(document)
+    until(lambda: [*states(house).values()] == ["submitting"] * AT_WORK)
+
+    servers_of_its_own.redis.kill()
+    until(lambda: settled(house, documents))
+    servers_of_its_own.redis.start()
+
+    until(lambda: not messages(house))
+    house.check()
+    assert charges(house, states(house)) == {1}
 
 
 def test_every_connection_cut_several_times_costs_nothing(house):

@@ -48,7 +48,7 @@ Caller = Annotated[bytes, Depends(caller)]
 
 def _bearer(authorization: str | None) -> bytes:
     scheme, _, key = (authorization or "").partition(" ")
-    return key.strip().encode("latin-1") if scheme.lower() == "bearer" else b""  # as it came over the wire
+    return key.strip(" \t").encode("latin-1") if scheme.lower() == "bearer" else b""  # as it came over the wire
 
 
 def _digests(keys: SecretStr | None) -> list[bytes]:

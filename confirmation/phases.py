@@ -37,7 +37,7 @@ def look(confirmation: Confirmation, world: World) -> Confirmation:
 
 def submit(confirmation: Confirmation, world: World) -> Confirmation:
     """Ask for the money, once per `submitting` that was written for it; the next look believes only the receipt."""
-    if not _hold(confirmation).may_submit:
+    if not _hold(confirmation).may_submit or confirmation.past(world.terms.deadline, _now(confirmation, world)):
         return look(confirmation, world)
     start_by = _hold(confirmation).start_by(world.terms.submit_seconds)
     answer = world.gateway.submit(confirmation.receipt_id, start_by=start_by)

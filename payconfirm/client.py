@@ -1,5 +1,6 @@
 """The producer's client: enqueue an order document, get its result."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -12,6 +13,9 @@ from payconfirm.result import ResultDocument
 
 #: How long `wait` waits unless told otherwise: what a person in front of a page bears.
 DEFAULT_WAIT_SECONDS = 30.0
+
+#: How long another document's result may stand where this one's is waited for, and how often it is read meanwhile.
+OTHERS_SECONDS, OTHERS_AGAIN_SECONDS = 5.0, 0.25
 
 
 @dataclass(frozen=True)
@@ -34,14 +38,23 @@ class Ticket:
     def wait(self, timeout: float = DEFAULT_WAIT_SECONDS) -> ResultDocument:
         """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds.
 
-        Raises `InvalidOrder` as `result` does.
+        Raises `InvalidOrder` as `result` does, once another document's result has stood there for a few seconds: the
+        receipt of a document that was never its order's may be taken over, and the old result goes a moment later.
         """
-        return self._own(self._client.wait(self.receipt_id, timeout))
+        ends_at = time.monotonic() + timeout
+        others_end = min(ends_at, time.monotonic() + OTHERS_SECONDS)
+        while True:
+            found = self._client.wait(self.receipt_id, max(ends_at - time.monotonic(), 0))
+            if self._is_own(found) or time.monotonic() >= others_end:
+                return self._own(found)
+            time.sleep(OTHERS_AGAIN_SECONDS)
+
+    def _is_own(self, result: ResultDocument) -> bool:
+        told = (result["order_id"], result["amount"], result["currency"])
+        return told == (self._order.order_id, self._order.amount, self._order.currency)
 
     def _own(self, result: ResultDocument) -> ResultDocument:
-        order = self._order
-        told = (result["order_id"], result["amount"], result["currency"])
-        if told != (order.order_id, order.amount, order.currency):
+        if not self._is_own(result):
             message = f"is used by a different document, for order {result['order_id']}"
             raise InvalidOrder.of([{"field": "receipt_id", "message": message}])
         return result

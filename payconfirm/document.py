@@ -8,6 +8,7 @@ import copy
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -35,6 +36,9 @@ PLAIN_TEXT = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 #: As the contract says. One SKU can so reach 10^8, which fits in a 32-bit integer.
 MAX_LINES = 100
 MAX_QUANTITY = 1_000_000
+
+#: As the contract says of the HTTP door; the largest right document has about a third of it.
+MAX_BYTES = 64 * 1024
 
 #: An integer longer than this can't be right anywhere in a document: metadata holds no more bytes than that.
 #: Python refuses to read more than 4,300 digits, and would do so without saying which field it was.
@@ -181,10 +185,12 @@ def _parse(text: str | bytes | bytearray, repeated: list[str]) -> object:
     def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [key for key, _ in pairs]
-            repeated.extend(key for key in found if names.count(key) > 1)
+            counted = Counter(key for key, _ in pairs)
+            repeated.extend(key for key in found if counted[key] > 1)
         return found
 
+    if len(text) > MAX_BYTES:
+        raise InvalidOrder.of([{"field": "document", "message": f"has more than {MAX_BYTES} bytes"}])
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8")
         return json.loads(decoded, object_pairs_hook=as_object, parse_int=_whole_number)

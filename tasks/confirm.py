@@ -22,7 +22,7 @@ from worker.app import app, settings
 from worker.broker.envelopes import RAW
 from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK
 from worker.orders import to_order
-from worker.store.dead_letters import DeadLetter
+from worker.store.dead_letters import LONGEST_REASON, DeadLetter
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ def confirm_payment(task: Task, *arguments: Any, **named: Any) -> None:  # noqa:
     except (InvalidOrder, DifferentDocument) as refusal:
         letter = _letter(task, arguments, refusal)
         patiently(lambda: parts().dead_letters.keep(letter))
-        log.warning("job.refused", receipt_id=letter.receipt_id, reason=str(refusal))
+        log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason)
 
 
 @app.task(name=AGAIN_TASK, bind=True, acks_late=True, ignore_result=True)
@@ -126,7 +126,7 @@ def _tell(confirmation: Confirmation, seconds: float) -> None:
 def _letter(task: Task, arguments: tuple[Any, ...], refusal: Exception) -> DeadLetter:
     return DeadLetter(
         source="celery",
-        reason=str(refusal),
+        reason=str(refusal)[:LONGEST_REASON],
         raw=base64.b64decode(getattr(task.request, RAW)),
         receipt_id=_named(arguments[0]) if arguments else None,
         task_id=task.request.id,

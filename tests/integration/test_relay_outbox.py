@@ -8,6 +8,7 @@ from celery.result import AsyncResult
 from kombu import Connection, Queue
 from sqlalchemy import text
 
+from confirmation.states import Reason
 from tests import ledgers
 from worker.relay.events import EXCHANGE, EventPublisher
 from worker.relay.results import ResultStore
@@ -141,3 +142,32 @@ def sender_app_with(redis_url):
     from celery import Celery  # noqa: PLC0415 — a producer's application, not ours
 
     return Celery(broker=redis_url, backend=redis_url, set_as_current=False)
+
+
+def test_a_key_that_is_no_result_holds_up_nobody_elses(engine, ledger, redis_url):
+    for receipt_id in ("r1", "r2"):
+        end(ledger, receipt_id)
+    with redis.Redis.from_url(redis_url) as client:
+        client.rpush("celery-task-meta-payconfirm-r1", "somebody's list")
+
+        ResultStore(client).store(Outbox(engine).due_results(10))
+
+        for receipt_id in ("r1", "r2"):
+            assert json.loads(client.get(f"celery-task-meta-payconfirm-{receipt_id}"))["status"] == "SUCCESS"
+
+
+def test_the_result_of_a_document_whose_receipt_was_taken_over_is_taken_back(engine, ledger, redis_url):
+    """
+    Whoever polls for the document that took over would read the other order's rejection.
+    """
+    ledgers.rejected(ledger, ledgers.claimed(ledger, ledgers.order("r1", "wrong")), Reason.ORDER_MISMATCH)
+    outbox = Outbox(engine)
+    with redis.Redis.from_url(redis_url) as client:
+        results = ResultStore(client)
+        results.store(stored := outbox.due_results(10))
+        outbox.mark_stored(stored)
+
+        ledgers.claimed(ledger, ledgers.order("r1", "right"))
+        results.store(outbox.due_results(10))
+
+        assert client.get("celery-task-meta-payconfirm-r1") is None

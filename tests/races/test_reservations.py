@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 from confirmation.decisions import Refusal
+from confirmation.states import Reason
 from tests import ledgers
 from worker.store.ledger import Ledger
 from worker.store.stock import Stock
@@ -70,3 +71,18 @@ def test_of_many_copies_of_a_job_one_claims(engine):
     holds = at_once(8, lambda _: ledger.claim(ledgers.Job("r1", wanted), ledgers.LEASE_SECONDS).hold)
 
     assert sum(hold is not None for hold in holds) == 1
+
+
+def test_copies_of_a_document_that_takes_a_receipt_over_are_one_job(engine):
+    """
+    All of them read the old row; the first to write replaces it, and the others must see themselves in it.
+    """
+    ledger = Ledger(engine)
+    for turn in range(10):
+        wrong = ledgers.claimed(ledger, ledgers.order(f"t{turn}", "wrong"))
+        ledgers.rejected(ledger, wrong, Reason.ORDER_MISMATCH)
+        right = ledgers.order(f"t{turn}", f"right-{turn}")
+
+        kept = at_once(8, lambda _, right=right: ledger.keep(right, 60))
+
+        assert {confirmation.order.order_id for confirmation in kept} == {f"right-{turn}"}

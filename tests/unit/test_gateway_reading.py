@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from confirmation.answers import Absent, Cancelled, GatewayReceipt, Refused, Silence
 from confirmation.order import Money
-from worker.gateway import Account, BootpayGateway
+from worker.gateway import Account, BootpayGateway, fields
 from worker.gateway.exchange import Reply, parse
+from worker.gateway.fields import OddAnswer
 from worker.gateway.reading import Asked, Kind, read
 from worker.gateway.tokens import Token
 from worker.gateway.v1 import V1
@@ -419,3 +420,14 @@ def test_the_basic_scheme_wins_when_set_and_only_in_v2():
     assert Account("v2", "", **keys, client_key="c", secret_key="s").basic
     assert not Account("v2", "", **keys).basic
     assert not Account("v1", "", **keys, client_key="c", secret_key="s").basic
+
+
+@pytest.mark.parametrize("number", ["1e9999999", "1e9999999999999999999", "-1e9999999"])
+def test_a_number_beyond_all_numbers_is_no_word_and_raises_nothing(number):
+    body = ('{"receipt_id": "r", "order_id": "o", "status": 1, "price": ' + number + "}").encode()
+
+    read_body = parse(body)
+
+    if read_body is not None:
+        with pytest.raises(OddAnswer):
+            fields.number(read_body, "price")

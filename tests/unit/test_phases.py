@@ -767,3 +767,22 @@ def test_every_call_begins_under_a_lease_that_outlives_it(shop):
         ("look_up", terms.lookup_lease_seconds - terms.lookup_seconds),
         ("cancel", terms.submit_lease_seconds - terms.submit_seconds),
     ]
+
+
+def test_nothing_is_submitted_once_the_deadline_passed_between_the_reservation_and_the_call(shop):
+    """
+    The reservation may have waited for a lock while the deadline went by.
+    """
+    reserve = shop.store.reserve
+
+    def slow_reserve(commit):
+        shop.clock.advance(Terms().deadline.total_seconds())
+        return reserve(commit)
+
+    shop.store.reserve = slow_reserve
+
+    shop.deliver()
+
+    assert "submit" not in shop.calls
+    assert shop.settle().reason is Reason.DEADLINE_EXCEEDED
+    assert shop.receipt.charges == 0

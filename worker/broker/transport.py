@@ -18,6 +18,7 @@ from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError
 
+from config.celery import AGAIN
 from worker.broker.envelopes import envelope
 
 #: A channel whose worker didn't say so for this long is taken for dead. Its messages are back a second later, well
@@ -104,7 +105,7 @@ class Channel(redis.Channel):
     def keep_alive(self) -> None:
         """Say that this channel's worker lives, and give back what dead ones hold."""
         with self.conn_or_acquire() as client:
-            client.eval(_KEEP_ALIVE, 1, _OWNERS, *self._who_and_what())
+            client.eval(_KEEP_ALIVE, 1, _OWNERS, *self._who_and_what(self.active_queues))
 
     def let_go(self, tag: str) -> None:
         """Forget an acknowledged message. One that was put back meanwhile is another's by now."""
@@ -129,7 +130,7 @@ class Channel(redis.Channel):
             self.put_back(message.delivery_tag)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
-        """Ask for the next message; or, when there was none, to be told when the last queue has one.
+        """Ask for the next message; or, when there was none, to be told when the queue of new jobs has one.
 
         The waiting takes nothing: it moves the list's last message onto itself.
         """
@@ -140,9 +141,10 @@ class Channel(redis.Channel):
         connection = self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()  # type: ignore[assignment]
         if self._command == "EVAL":
-            connection.send_command("EVAL", _TAKE, 1, _OWNERS, *self._who_and_what())
+            connection.send_command("EVAL", _TAKE, 1, _OWNERS, *self._who_and_what(queues))
         else:
-            connection.send_command("BLMOVE", queues[-1], queues[-1], "RIGHT", "RIGHT", WAIT_SECONDS)
+            newest = next((queue for queue in queues if queue != AGAIN), AGAIN)
+            connection.send_command("BLMOVE", newest, newest, "RIGHT", "RIGHT", WAIT_SECONDS)
 
     def _brpop_read(self, **options: object) -> bool:
         command, self._command = self._command, "EVAL"
@@ -166,8 +168,8 @@ class Channel(redis.Channel):
         self.connection._deliver(envelope(item, tag, queue), queue)  # noqa: SLF001 — as the parent does
         return True
 
-    def _who_and_what(self) -> list[object]:
-        return [_PREFIX, self._owner, ALIVE_SECONDS, *self._queue_cycle.consume(len(self.active_queues))]
+    def _who_and_what(self, queues: list[str]) -> list[object]:
+        return [_PREFIX, self._owner, ALIVE_SECONDS, *queues]
 
     def _list(self, queue: str) -> str:
         return f"{_PREFIX}:{self._owner}:{queue}"

@@ -87,7 +87,7 @@ def parse(body: bytes) -> object:
     """Read strict JSON with decimals in place of floats; None for anything else."""
     try:
         return json.loads(body, parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         return None
 
 

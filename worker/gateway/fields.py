@@ -48,7 +48,7 @@ def number(document: Document, name: str, default: Decimal | None = None) -> Dec
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise OddAnswer(name)
     decimal = Decimal(value)
-    if abs(decimal) > _LARGEST or len(decimal.as_tuple().digits) > _MOST_DIGITS:
+    if decimal.adjusted() > _MOST_DIGITS or abs(decimal) > _LARGEST or len(decimal.as_tuple().digits) > _MOST_DIGITS:
         raise OddAnswer(name)
     return decimal
 

@@ -12,10 +12,10 @@ from worker.store.outbox import Announcement
 KEPT_SECONDS = 24 * 3600
 
 #: Store unless what stands there has a higher sequence, and publish as Celery does. A failure (sequence -1) stands only
-#: where no result does.
+#: where no result does. What is no string, so that GET fails, is nobody's result and must not hold up the others'.
 _STORE = """
-local stored = redis.call('GET', KEYS[1])
-if stored then
+local stored = redis.pcall('GET', KEYS[1])
+if type(stored) == 'string' then
   local readable, old = pcall(cjson.decode, stored)
   if readable and type(old) == 'table' and old['status'] == 'SUCCESS' then
     local sequence = type(old['result']) == 'table' and tonumber(old['result']['sequence']) or 0
@@ -29,11 +29,14 @@ return 1
 
 _FAILURE_SEQUENCE = -1
 
-_WITHDRAW_FAILURE = """
-local stored = redis.call('GET', KEYS[1])
-if not stored then return 0 end
+#: Take back a failure, or a result up to this sequence.
+_WITHDRAW = """
+local stored = redis.pcall('GET', KEYS[1])
+if type(stored) ~= 'string' then return 0 end
 local readable, old = pcall(cjson.decode, stored)
-if readable and type(old) == 'table' and old['status'] == 'FAILURE' then return redis.call('DEL', KEYS[1]) end
+if not readable or type(old) ~= 'table' then return 0 end
+local sequence = old['status'] == 'SUCCESS' and type(old['result']) == 'table' and tonumber(old['result']['sequence'])
+if old['status'] == 'FAILURE' or (sequence and sequence <= tonumber(ARGV[1])) then return redis.call('DEL', KEYS[1]) end
 return 0
 """
 
@@ -45,11 +48,17 @@ class ResultStore:
         self._redis = redis
 
     def store(self, results: list[Announcement]) -> None:
-        """Store final results. Raises redis's own errors; storing them again changes nothing."""
+        """Store final results, and withdraw those whose receipt was taken over since.
+
+        Raises redis's own errors; doing it again changes nothing.
+        """
         with self._redis.pipeline(transaction=False) as pipeline:
             for result in results:
                 task_id = f"payconfirm-{result.receipt_id}"
-                self._put(pipeline, task_id, "SUCCESS", result.document, result.sequence)
+                if result.taken_back:
+                    pipeline.eval(_WITHDRAW, 1, f"celery-task-meta-{task_id}", result.sequence)
+                else:
+                    self._put(pipeline, task_id, "SUCCESS", result.document, result.sequence)
             pipeline.execute()
 
     def store_failure(self, task_id: str, reason: str) -> None:
@@ -59,7 +68,7 @@ class ResultStore:
 
     def withdraw_failure(self, task_id: str) -> None:
         """Take a FAILURE back: the receipt has a row after all. A result stays."""
-        self._redis.eval(_WITHDRAW_FAILURE, 1, f"celery-task-meta-{task_id}")
+        self._redis.eval(_WITHDRAW, 1, f"celery-task-meta-{task_id}", _FAILURE_SEQUENCE)
 
     def _put(self, redis: Any, task_id: str, status: str, result: dict[str, Any], sequence: int) -> None:  # noqa: ANN401 — a client or a pipeline of one
         stored: dict[str, Any] = {

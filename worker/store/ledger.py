@@ -112,13 +112,19 @@ class Ledger:
 
         Raises `DifferentDocument` where the row is another's and stays it.
         """
+        if self._differences(order) and self._one(
+            statements.REPLACE, order_values(order) | {"due": seconds(due_seconds)}
+        ):
+            return True
+        if differs := self._differences(order):  # read again: a copy of this very document may have been quicker
+            raise DifferentDocument(
+                f"receipt {order.receipt_id} is used by a document with another {' and '.join(differs)}"
+            )
+        return False
+
+    def _differences(self, order: Order) -> list[str]:
         row = self._one(statements.READ, {"receipt_id": order.receipt_id})
-        if row is None or to_order(row).same_as(order):
-            return False
-        differs = " and ".join(to_order(row).differences(order))
-        if self._one(statements.REPLACE, order_values(order) | {"due": seconds(due_seconds)}) is None:
-            raise DifferentDocument(f"receipt {order.receipt_id} is used by a document with another {differs}")
-        return True
+        return to_order(row).differences(order) if row else []
 
     def _reserve(self, commit: Commit, values: Row) -> Row:
         """Two receipts of one order at the same moment: the index lets one in, the other then sees it."""

@@ -34,6 +34,8 @@ class Announcement:
     type: str
     document: dict[str, Any]
     at: datetime
+    #: Of a result: whether another document has taken its receipt over since.
+    taken_back: bool = False
 
 
 _TAKE = """
@@ -63,8 +65,10 @@ WHERE o.number = marked.number
 _GIVE_BACK = "UPDATE payconfirm.outbox SET leased_until = NULL WHERE number = ANY(:numbers) AND published_at IS NULL"
 
 _RESULTS = """
-SELECT number, id, receipt_id, sequence, type, document, at FROM payconfirm.outbox
-WHERE result_due ORDER BY number LIMIT :most
+SELECT o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at,
+       c.order_id <> o.document ->> 'order_id' AND c.sequence = o.sequence AS taken_back
+FROM payconfirm.outbox o JOIN payconfirm.confirmations c USING (receipt_id)
+WHERE o.result_due ORDER BY o.number LIMIT :most
 """
 
 _STORED = "UPDATE payconfirm.outbox SET result_due = false WHERE number = ANY(:numbers)"

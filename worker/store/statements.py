@@ -45,8 +45,10 @@ WHERE receipt_id = :receipt_id AND fence IS NOT DISTINCT FROM CAST(:seen_fence A
 RETURNING *, clock_timestamp() AS now
 """
 
-#: A receipt that was never this order's doesn't hold its row: a new document begins it anew, the sequence goes on.
+#: A receipt that was never this order's doesn't hold its row: a new document begins it anew, the sequence goes on, and
+#: the old result is taken back from those who poll.
 REPLACE = """
+WITH replaced AS (
 UPDATE payconfirm.confirmations SET
     order_id = :order_id, amount = :amount, currency = :currency, items = CAST(:items AS jsonb),
     callback_url = :callback_url, metadata = CAST(:metadata AS jsonb),
@@ -58,7 +60,13 @@ UPDATE payconfirm.confirmations SET
 WHERE receipt_id = :receipt_id AND state = 'rejected' AND reason IN ('order_mismatch', 'receipt_not_found')
   AND (order_id, amount, currency, items) IS DISTINCT FROM
       (CAST(:order_id AS text), CAST(:amount AS bigint), CAST(:currency AS text), CAST(:items AS jsonb))
-RETURNING *, clock_timestamp() AS now
+RETURNING *
+),
+taken_back AS (
+    UPDATE payconfirm.outbox o SET result_due = true FROM replaced
+    WHERE o.receipt_id = replaced.receipt_id AND o.sequence = replaced.sequence
+)
+SELECT *, clock_timestamp() AS now FROM replaced
 """
 
 READ = "SELECT *, clock_timestamp() AS now FROM payconfirm.confirmations WHERE receipt_id = :receipt_id"

@@ -18,13 +18,23 @@ SET = "UPDATE payconfirm.confirmations SET"
 def event(receipt_id, sequence, kind):
     """The statement that writes an event which nobody should have written."""
     return (
-        "INSERT INTO payconfirm.outbox (id, receipt_id, sequence, type, document, at, result_due) VALUES"
-        f" (gen_random_uuid(), '{receipt_id}', {sequence}, 'payconfirm.{kind}', '{{}}', now(), false);"
+        "INSERT INTO payconfirm.outbox (id, receipt_id, sequence, type, document, at, result_due) SELECT"
+        f" gen_random_uuid(), '{receipt_id}', {sequence}, 'payconfirm.{kind}', jsonb_build_object('state', '{kind}',"
+        " 'order_id', order_id, 'currency', currency, 'amount', amount), now(), false"
+        f" FROM payconfirm.confirmations WHERE receipt_id = '{receipt_id}';"
     )
 
 
 #: What is done to the tables, and exactly what the audit must find then.
 DAMAGES = [
+    (f"{SET} amount = amount + 1 WHERE receipt_id = 'confirmed'", {("told", "confirmed")}),
+    (f"{SET} order_id = 'another' WHERE receipt_id = 'confirmed'", {("told", "confirmed")}),
+    (
+        "UPDATE payconfirm.outbox SET document = jsonb_set(document, '{state}', '\"rejected\"')"
+        " WHERE receipt_id = 'confirmed'",
+        {("told", "confirmed")},
+    ),
+    (f"{SET} due_at = '2099-01-01' WHERE receipt_id = 'submitting'", {("forgotten", "submitting")}),
     ("UPDATE payconfirm.stock SET available = available + 1 WHERE sku = 'tee'", {("stock", "tee")}),
     ("INSERT INTO payconfirm.stock_changes (sku, change, why) VALUES ('cap', 1, 'x')", {("stock", "cap")}),
     (
@@ -107,7 +117,7 @@ DAMAGES = [
     (f"{SET} due_at = NULL WHERE receipt_id = 'review'", {("forgotten", "review")}),
     (f"{SET} due_at = now() + interval '1 hour' WHERE receipt_id = 'confirmed'", {("never_ends", "confirmed")}),
     (f"{SET} leased_until = now() WHERE receipt_id = 'voided'", {("never_ends", "voided")}),
-    (f"{SET} due_at = now() - interval '61 seconds' WHERE receipt_id = 'received'", {("overdue", "received")}),
+    (f"{SET} due_at = now() - interval '901 seconds' WHERE receipt_id = 'received'", {("overdue", "received")}),
     (f"{SET} due_at = now() - interval '61 seconds' WHERE receipt_id = 'rejected'", {("overdue", "rejected")}),
 ]
 
@@ -115,7 +125,9 @@ TIME_OUTS = ("statement_timeout", "idle_in_transaction_session_timeout")
 
 #: What looks odd and is right.
 HARMLESS = [
-    f"{SET} due_at = now() - interval '30 seconds' WHERE receipt_id = 'received'",
+    # It waits its turn in a long queue.
+    f"{SET} due_at = now() - interval '300 seconds' WHERE receipt_id = 'received'",
+    f"{SET} due_at = now() - interval '30 seconds' WHERE receipt_id = 'rejected'",
     event("confirmed", 2, "drift") + f"{SET} sequence = 2 WHERE receipt_id = 'confirmed'",
     # Confirmed, and then voided by a person who kept the goods out: they stay sold.
     event("confirmed", 2, "voided") + f"{SET} sequence = 2, state = 'voided', owns_order = false"

@@ -12,6 +12,8 @@ from worker.store.auditing import Row
 
 #: Waits are seconds long and a lease is at most 19 s: what is due for longer than this is forgotten.
 OVERDUE_SECONDS = 60
+#: A row never claimed waits its turn in a long queue; longer than its deadline it doesn't.
+BACKLOG_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -147,12 +149,16 @@ WHERE (COALESCE(o.events, 0), COALESCE(o.different, 0), COALESCE(o.last, 0))
         "what ended, and what people are asked about, was told as that",
         "{state}, but the last thing told is {told}",
         """
-SELECT c.receipt_id, c.state, COALESCE(o.type, 'nothing') AS told
+SELECT c.receipt_id, c.state,
+       COALESCE(o.type || ' of ' || (o.document ->> 'order_id') || ', ' || (o.document ->> 'amount'), 'nothing') AS told
 FROM payconfirm.confirmations c LEFT JOIN (
-    SELECT DISTINCT ON (receipt_id) receipt_id, type FROM payconfirm.outbox
+    SELECT DISTINCT ON (receipt_id) receipt_id, type, document FROM payconfirm.outbox
     WHERE type <> 'payconfirm.drift' ORDER BY receipt_id, sequence DESC
 ) o USING (receipt_id)
-WHERE c.state IN ('confirmed', 'rejected', 'voided', 'review') AND o.type IS DISTINCT FROM 'payconfirm.' || c.state
+WHERE c.state IN ('confirmed', 'rejected', 'voided', 'review')
+  AND (o.type, o.document ->> 'state', o.document ->> 'order_id', o.document ->> 'currency',
+       CAST(o.document ->> 'amount' AS numeric) * CASE c.currency WHEN 'KRW' THEN 1 ELSE 100 END)
+      IS DISTINCT FROM ('payconfirm.' || c.state, c.state, c.order_id, c.currency, c.amount)
 """,
     ),
     Check(
@@ -161,7 +167,8 @@ WHERE c.state IN ('confirmed', 'rejected', 'voided', 'review') AND o.type IS DIS
         "{state}, and nobody will look at it again",
         """
 SELECT receipt_id, state FROM payconfirm.confirmations
-WHERE state IN ('received', 'submitting', 'voiding', 'review') AND due_at IS NULL
+WHERE state IN ('received', 'submitting', 'voiding', 'review')
+  AND (due_at IS NULL OR due_at > now() + interval '61 minutes')
 """,
     ),
     Check(
@@ -179,7 +186,8 @@ WHERE state IN ('confirmed', 'voided') AND (due_at IS NOT NULL OR leased_until I
         "{state}, due for {seconds} s",
         f"""
 SELECT receipt_id, state, extract(epoch FROM now() - due_at)::bigint AS seconds FROM payconfirm.confirmations
-WHERE due_at < now() - interval '{OVERDUE_SECONDS} seconds' ORDER BY due_at
+WHERE due_at < now() - CASE lane WHEN 2 THEN interval '{BACKLOG_SECONDS} seconds'
+                        ELSE interval '{OVERDUE_SECONDS} seconds' END ORDER BY due_at
 """,
     ),
 )

@@ -21,7 +21,7 @@ def event(receipt_id, sequence, kind):
         "INSERT INTO payconfirm.outbox (id, receipt_id, sequence, type, document, at, result_due) SELECT"
         f" gen_random_uuid(), '{receipt_id}', {sequence}, 'payconfirm.{kind}', jsonb_build_object('state', '{kind}',"
         " 'order_id', order_id, 'currency', currency, 'amount', amount), now(), false"
-        f" FROM payconfirm.confirmations WHERE receipt_id = '{receipt_id}';"
+        f" FROM (SELECT 1) one LEFT JOIN payconfirm.confirmations ON receipt_id = '{receipt_id}';"
     )
 
 
@@ -30,8 +30,10 @@ DAMAGES = [
     (f"{SET} amount = amount + 1 WHERE receipt_id = 'confirmed'", {("told", "confirmed")}),
     (f"{SET} order_id = 'another' WHERE receipt_id = 'confirmed'", {("told", "confirmed")}),
     (
-        "UPDATE payconfirm.outbox SET document = jsonb_set(document, '{state}', '\"rejected\"')"
-        " WHERE receipt_id = 'confirmed'",
+        (
+            "UPDATE payconfirm.outbox SET document = jsonb_set(document, '{state}', '\"rejected\"')"
+            " WHERE receipt_id = 'confirmed'"
+        ),
         {("told", "confirmed")},
     ),
     (f"{SET} due_at = '2099-01-01' WHERE receipt_id = 'submitting'", {("forgotten", "submitting")}),

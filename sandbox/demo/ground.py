@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg2
 
-from sandbox.demo.interrupts import Interrupted
+from sandbox.demo.interrupts import interrupted
 from sandbox.demo.programs import HouseProblem
 from sandbox.servers import STATE, Addresses, ServerProblem, Servers
 
@@ -103,11 +103,8 @@ def throw_away_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="demo-", dir=STATE))
     try:
         yield folder
-    except Interrupted:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     except BaseException:
-        shutil.rmtree(folder / "servers", ignore_errors=True)
+        shutil.rmtree(folder if interrupted() else folder / "servers", ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import psycopg2
 import pytest
 
+from sandbox.demo import ground, interrupts
 from sandbox.demo.cast import SCARCE, Kind, invite, stock_for
 from sandbox.demo.checks import Books, complaints
 from sandbox.demo.programs import HouseProblem, Program, read_procfile
@@ -159,6 +160,19 @@ except Interrupted:
 """
     with running(sys.executable, "-c", lines) as program:
         assert program.communicate(timeout=PATIENCE_SECONDS)[0] == "heeded\n"
+
+
+@pytest.mark.parametrize(("noted", "kept"), [([], ["web.log"]), ([signal.SIGINT], [])])
+def test_the_logs_of_a_demo_that_fails_stay_unless_somebody_stopped_it(noted, kept, tmp_path, monkeypatch):
+    monkeypatch.setattr(ground, "STATE", tmp_path)
+    monkeypatch.setattr(interrupts, "_noted", noted)
+
+    with pytest.raises(HouseProblem), ground.throw_away_folder() as folder:
+        (folder / "web.log").touch()
+        raise HouseProblem("a program was interrupted, too")
+
+    assert [file.name for file in tmp_path.rglob("*.log")] == kept
+    assert bool(kept) is folder.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has died")

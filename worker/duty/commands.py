@@ -1,5 +1,9 @@
 """The command line. Each command is one short function; what it shows is in the modules beside this one."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -7,15 +11,22 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 
 from config import logs
-from config.settings import Role, Settings, load
+from config.settings import Role, Settings, load, stop
+from confirmation.confirmation import Confirmation
+from confirmation.operators import Act
+from confirmation.states import State
 from payconfirm.checks import check_receipt_id
 from payconfirm.document import OrderLine
 from worker import bootstrap
 from worker.duty import explain as story
 from worker.duty import showing
+from worker.duty.operating import NotDone, may, said, who
+from worker.duty.operating import retry as look_again
+from worker.duty.operating import void as send_back
 from worker.duty.plainly import PlainGroup
 from worker.store.dead_letters import DeadLetters
 from worker.store.migrations import migrate as migrate_schema
+from worker.store.operating import Operating
 from worker.store.reading import Reading
 from worker.store.stock import Shelf, Stock
 
@@ -52,6 +63,14 @@ ReceiptId = Annotated[str, typer.Argument(metavar="RECEIPT", callback=_receipt_i
 Sku = Annotated[str, typer.Argument(metavar="SKU", callback=_sku)]
 Available = Annotated[int, typer.Argument(metavar="N", min=0, max=MOST_AVAILABLE)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class End(StrEnum):
+    """The ends that a person can name."""
+
+    CONFIRMED = State.CONFIRMED.value
+    REJECTED = State.REJECTED.value
+    VOIDED = State.VOIDED.value
 
 
 def _settings(role: Role = Role.OTHER) -> Settings:
@@ -120,6 +139,51 @@ def explain(receipt_id: ReceiptId, *, as_json: AsJson = False) -> None:
         story.show(told, showing.console())
 
 
+@cli.command()
+def retry(receipt_id: ReceiptId) -> None:
+    """Have a receipt looked at now. What has ended well, or was voided: exit 1."""
+    with _or_exit_1():
+        look_again(Operating(_engine()), receipt_id, who())
+    showing.say(f"{receipt_id} is looked at as soon as a worker is free")
+
+
+@cli.command()
+def void(
+    receipt_id: ReceiptId,
+    *,
+    restock: Annotated[bool, typer.Option("--restock", help="What was sold can be sold again.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Send the money of a confirmed receipt, or of one in review, back to the buyer. Any other: exit 1."""
+    rows = Operating(_engine())
+    with _or_exit_1():
+        seen = may(rows, Act.VOID, receipt_id)
+        if not yes:
+            _ask_before_void(seen, restock=restock)
+        send_back(rows, seen, who(), restock=restock)
+    showing.say(f"{receipt_id} is voiding: the workers send the money back")
+
+
+@cli.command()
+def resolve(
+    receipt_id: ReceiptId,
+    *,
+    end: Annotated[End, typer.Option("--as", help="How it ended.")],
+    force: Annotated[bool, typer.Option("--force", help="Your word is the end where the gateway has none.")] = False,
+) -> None:
+    """End a receipt in review: by the gateway's word, else by yours. Where it stays in review: exit 1."""
+    from worker.duty.resolving import Resolving, Word  # noqa: PLC0415 — only this command needs the rules
+
+    settings = _settings(Role.WORKER)
+    parts = bootstrap.build_worker(settings)
+    with _or_exit_1():
+        resolving = Resolving(Operating(bootstrap.build_engine(settings)), parts.world)
+        confirmation, heard = resolving.resolve(receipt_id, Word(State(end), force, who()))
+    parts.hints.outbox()
+    showing.say(f"the gateway says: {showing.printable(heard)}")
+    showing.say(f"{receipt_id} is {said(confirmation)}")
+
+
 @cli.command("dead-letters")
 def dead_letters(*, as_json: AsJson = False) -> None:
     """List what came in and nobody could use, the newest first; its raw bytes are in the JSON."""
@@ -160,6 +224,24 @@ def _show_shelves(shelves: list[Shelf]) -> None:
     for shelf in shelves:
         lines.add_row(showing.printable(shelf.sku), str(shelf.available), str(shelf.held), str(shelf.sold))
     showing.console().print(lines)
+
+
+@contextmanager
+def _or_exit_1() -> Iterator[None]:
+    """What isn't done is said in one line."""
+    try:
+        yield
+    except NotDone as why:
+        _unknown(str(why))
+
+
+def _ask_before_void(seen: Confirmation, *, restock: bool) -> None:
+    if not sys.stdin.isatty():
+        stop("nobody is there to be asked: say --yes")
+    order = seen.order
+    stock = "what was sold comes back" if restock else "what was sold stays sold"
+    words = f"{said(seen)}: send {showing.money(order.amount)} of order {order.order_id} back, {stock}?"
+    typer.confirm(showing.printable(words), abort=True)
 
 
 def _unknown(words: str) -> None:

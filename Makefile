@@ -11,10 +11,10 @@ help: ## show this
 setup: ## build .venv from the lock file (every other target does it when needed)
 	$(IN_VENV) echo "setup: .venv is current"
 
-demo: ## all of it on this machine, embedded: a rush of buyers; ends by itself
+demo: ## all of it on this machine, embedded (or on DATABASE_URL and REDIS_URL): a rush of buyers; ends by itself
 	$(IN_VENV) python -m sandbox demo
 
-up: ## the same, staying up, without the rush; prints addresses to try
+up: ## the same, staying up, without the rush; prints addresses and lines to try
 	$(IN_VENV) python -m sandbox demo --stay
 
 test: ## every test, on throw-away servers

@@ -134,7 +134,7 @@ def after(house, worker, *before):
     (document,) = house.open_receipts()
     house.push(*before, item(document))
     until(lambda: house.confirmed(document), AT_ONCE_SECONDS)
-    until(lambda: not house.left_over())
+    until(lambda: not house.left_over(), AT_ONCE_SECONDS)
     worker.check()
     assert worker.pid == pid
     assert "onnection to broker lost" not in worker.said

@@ -69,7 +69,7 @@ def test_all_that_has_a_row_ends_after_redis_was_away_and_came_back(kept, server
 
 
 def test_what_is_at_work_when_redis_goes_ends_without_it(servers_of_its_own, house):
-    """Its acknowledgement finds nobody. Celery 5.7 by itself ends the worker over that."""
+    """Its acknowledgement finds nobody; the worker must neither end over that nor work on it for ever."""
     documents = open_receipts(house, AT_WORK)
     house.control("POST", "/sandbox/faults", {"call": "approve", "fault": "hang", "seconds": SLOW_SECONDS, "times": 0})
     with payconfirm.Client.from_url(house.addresses.redis_url) as client:

@@ -22,6 +22,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_read_url": settings.broker,
         "broker_write_url": settings.broker,
         "broker_connection_retry_on_startup": True,
+        "broker_channel_error_retry": True,  # a Redis that is full refuses commands; that must not end a worker
         "broker_connection_max_retries": None,  # the default of 100 ends the worker
         "broker_transport_options": _transport(settings.broker),
         "task_queues": [_queue(AGAIN, settings.broker), _queue(QUEUE, settings.broker)],

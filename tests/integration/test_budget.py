@@ -45,12 +45,14 @@ def test_two_processes_share_one_rate(redis):
 
 def test_those_who_wait_are_spread_over_the_seconds(redis):
     sleeps = Sleeps()
+    began = time.monotonic()
 
     take_all([Budget(redis, RATE, sleeps)], urgent=True)
+    took = time.monotonic() - began
 
     assert max(sleeps.waits) <= PATIENCE_SECONDS
     last_second = [wait for wait in sleeps.waits if wait > PATIENCE_SECONDS - 1]
-    assert len(last_second) <= RATE + 1
+    assert len(last_second) <= RATE * (1 + took) + 1
 
 
 def test_what_nobody_waits_for_takes_only_what_is_free_now_and_a_buyer_still_gets_a_call(redis):

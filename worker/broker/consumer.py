@@ -6,10 +6,12 @@ The dead letter is written by a task of its own, so that the message is acknowle
 import json
 from base64 import b64encode
 from collections.abc import Callable, Container
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from celery.worker.consumer import Consumer
+from kombu import Connection
 from kombu.message import Message
 
 from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, read_id, read_job
@@ -17,6 +19,9 @@ from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
 
 #: What may come through a queue: a producer's jobs, and the sweep's.
 FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
+
+#: The waits between two tries to reach the broker.
+RECONNECT_SECONDS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 3}
 
 
 class GuardedConsumer(Consumer):
@@ -31,6 +36,12 @@ class GuardedConsumer(Consumer):
             return handle(message)
 
         return on_task_received
+
+    def ensure_connected(self, conn: Connection) -> Connection:
+        """Connect, trying again soon: Celery's own waits grow to half a minute, and buyers wait meanwhile."""
+        conn.ensure_connection = partial(conn.ensure_connection, **RECONNECT_SECONDS)  # type: ignore[method-assign]
+        connected: Connection = super().ensure_connected(conn)
+        return connected
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:
         """Keep what kombu couldn't unpack; Celery would acknowledge it and forget it."""

@@ -175,7 +175,11 @@ class Channel(redis.Channel):
         return f"{_PREFIX}:{self._owner}:{queue}"
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 — kombu's signature
-        """Celery 5.7 closes a lost connection through its channel; without this it would end the worker."""
+        """Say "not connected" where Celery 5.7 closes a lost connection through its channel.
+
+        The parent fails there with an error that Celery doesn't expect and ends of. It hasn't been seen without remote
+        control, which our workers don't have.
+        """
         if self.connection is None or self.connection.client is None:
             raise NotConnected("the connection was closed")
         parameters: dict[str, Any] = super()._connparams(asynchronous)

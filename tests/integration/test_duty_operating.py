@@ -5,6 +5,8 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,9 +58,13 @@ def world(house):
 
 
 @pytest.fixture
-def duty(world, database_url, redis_url, monkeypatch):
+def parts(world):
+    return SimpleNamespace(world=world, hints=SimpleNamespace(outbox=lambda: None))
+
+
+@pytest.fixture
+def duty(parts, database_url, redis_url, monkeypatch):
     """Runs a command in this process, with the gateway in memory."""
-    parts = SimpleNamespace(world=world, hints=SimpleNamespace(outbox=lambda: None))
     monkeypatch.setattr(commands.bootstrap, "build_worker", lambda _: parts)
     monkeypatch.setattr(commands.logs, "configure", lambda _: None)
     keys = {"BOOTPAY_CLIENT_KEY": "x", "BOOTPAY_SECRET_KEY": "x"}
@@ -470,18 +476,25 @@ def test_a_worker_that_has_it_keeps_it(duty, house):
     assert (row(house, "review")["fence"], house.gateway.calls) == (fence, [])
 
 
-def test_what_left_review_after_the_look_stays_as_it_is(duty, house, monkeypatch):
-    """Between the look and the claim a worker may have ended it; its row is claimed and given back unchanged."""
-    real = Operating.standing
-    seen = iter([None, None])
+def before_the_claim(monkeypatch, meanwhile):
+    """Have something happen between the look and the person's claim, the third reading of the row."""
+    real, calls = Operating.standing, count(1)
 
-    def moved(rows, receipt_id):
-        if next(seen, "third") == "third":
-            house.run("UPDATE payconfirm.confirmations SET state = 'rejected', review_from = NULL, reason = 'declined'"
-                      " WHERE receipt_id = 'review'")  # fmt: skip
+    def standing(rows, receipt_id):
+        if next(calls) == 3:
+            meanwhile()
         return real(rows, receipt_id)
 
-    monkeypatch.setattr(Operating, "standing", moved)
+    monkeypatch.setattr(Operating, "standing", standing)
+
+
+def test_what_left_review_after_the_look_stays_as_it_is(duty, house, monkeypatch):
+    """A worker may have ended it: its row is claimed and given back unchanged."""
+    ends = (
+        "UPDATE payconfirm.confirmations SET state = 'rejected', review_from = NULL, reason = 'declined'"
+        " WHERE receipt_id = 'review'"
+    )
+    before_the_claim(monkeypatch, lambda: house.run(ends))
 
     done = duty("resolve", "review", "--as", "voided", "--force")
 
@@ -489,6 +502,28 @@ def test_what_left_review_after_the_look_stays_as_it_is(duty, house, monkeypatch
     assert "by now: nothing was changed" in done.stderr
     after = row(house, "review")
     assert (after["state"], after["reason"], after["leased_until"]) == ("rejected", "declined", None)
+
+
+def test_a_worker_that_came_after_the_look_keeps_it(duty, house, monkeypatch):
+    before_the_claim(monkeypatch, lambda: house.ledger.claim(Job("review", fence=house.fence("review")), 10))
+
+    done = duty("resolve", "review", "--as", "voided", "--force")
+
+    assert done.exit_code == 1
+    assert "a worker is on it" in done.stderr
+    assert state(house, "review") is State.REVIEW
+
+
+def test_without_a_call_that_is_free_no_word_is_taken(duty, house, parts):
+    """A person's word counts only once the gateway was asked."""
+    parts.world = replace(parts.world, budget=lambda **_: False)
+    house.gateway.calls.clear()
+
+    done = duty("resolve", "review", "--as", "voided", "--force")
+
+    assert done.exit_code == 1
+    assert "the gateway may not be asked" in done.stderr
+    assert (state(house, "review"), house.gateway.calls) == (State.REVIEW, [])
 
 
 def test_a_crash_between_holding_and_ending_leaves_it_to_the_rules(duty, house, monkeypatch):

@@ -161,6 +161,7 @@ def test_a_void_takes_the_claim_from_a_worker_that_has_it(house, monkeypatch, gu
         assert stopping.asked.wait(PATIENCE_SECONDS)
         hold = house.fence("race")
         assert Operating(house.engine).void("race", State.REVIEW, "kim", restock=False)
+        assert story(house, "race").leased_until is None
         stopping.go_on.set()
         with pytest.raises(ClaimLost):
             worker.result(PATIENCE_SECONDS)

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     #: Calls a second, all workers together; 0: no limit.
     gateway_rate: Annotated[float, Field(ge=0)] = 0.0
 
+    #: Comes with a later version. A shop that sets it relies on it, so it isn't ignored.
+    order_hook: str = ""
+
     worker_concurrency: Annotated[int, Field(ge=1, le=512)] = 32
 
     web_host: str = "127.0.0.1"
@@ -141,6 +144,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "set BOOTPAY_CLIENT_KEY and BOOTPAY_SECRET_KEY, or BOOTPAY_APPLICATION_ID and BOOTPAY_PRIVATE_KEY"
             )
+        return value
+
+    @field_validator("order_hook")
+    @classmethod
+    def _comes_later(cls, value: str) -> str:
+        if value:
+            raise ValueError("isn't built yet: unset it")
         return value
 
     @field_validator("api_keys")

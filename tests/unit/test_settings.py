@@ -106,6 +106,12 @@ def test_a_web_process_that_others_can_reach_needs_api_keys(environment):
     assert Settings.read(Role.WEB)
 
 
+def test_a_hook_that_would_be_ignored_is_refused(environment):
+    environment.setenv("ORDER_HOOK", "shop.orders:hook")
+
+    assert "ORDER_HOOK: isn't built yet" in complaints()
+
+
 def test_no_secret_stands_in_a_complaint_or_in_what_is_printed(environment):
     environment.setenv("DATABASE_URL", "mysql://shop:pass-word@h/d")
     environment.setenv("REDIS_URL", "nonsense://:pass-word@h")

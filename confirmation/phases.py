@@ -201,12 +201,12 @@ def _may_submit(confirmation: Confirmation) -> Confirmation:
 
 
 def _hear(confirmation: Confirmation, answer: Answer, now: datetime) -> Confirmation:
-    """Keep what a submit was answered: an ended call can't be at work, the same refusal twice is a decline."""
+    """Keep what a submit was answered: an ended call can't be at work, v1's same negative code twice is a decline."""
     ended = not isinstance(answer, Silence) or answer.ended
     heard = replace(confirmation, submitted_until=now if ended else confirmation.submitted_until)
     if not isinstance(answer, Refused):
         return heard
-    declined = answer.explicit or answer.code == confirmation.refusal
+    declined = answer.explicit or (answer.code.startswith("-") and answer.code == confirmation.refusal)
     return replace(heard, refusal=answer.code, declined=declined, message=answer.message)
 
 

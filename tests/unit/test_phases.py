@@ -363,6 +363,20 @@ def test_an_explicit_decline_is_a_no(shop, status):
     assert shop.stock == (5, 0, 0)
 
 
+def test_v2s_other_refusals_are_never_a_decline_however_often_they_come(shop):
+    """
+    v2 has a code for a decline. The others say that something else is odd: people are asked, no buyer is rejected.
+    """
+    refusal = Refused("RC_NOT_CONFIRM_READY", "odd")
+    shop.gateway.tell("r1", "submit", *[Fault(refusal, acts=False)] * 3)
+
+    shop.deliver()
+
+    assert shop.settle(hours=0.1).reason is Reason.GATEWAY_UNCLEAR
+    assert shop.row.state is State.REVIEW
+    assert shop.calls.count("submit") == 3
+
+
 def test_the_same_refusal_twice_is_a_decline_where_declines_have_no_code(shop):
     shop.receipt.api, shop.receipt.declined_as = "v1", 2
 

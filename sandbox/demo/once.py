@@ -87,8 +87,10 @@ def _audit_while_stopping(house: House) -> dict[str, Any]:
     with ThreadPoolExecutor(max_workers=1) as thread:
         audit = thread.submit(house.run, *AUDIT, ends_with=(0, 1))
         house.stop_working()
-        found: dict[str, Any] = json.loads(audit.result())
-        return found
+        printed = audit.result()
+    heed()  # a terminal's Ctrl-C ends the audit, too: what it printed then is no report
+    found: dict[str, Any] = json.loads(printed)
+    return found
 
 
 def _rush(house: House, buyers: list[Buyer], console: Console) -> list[Ending]:

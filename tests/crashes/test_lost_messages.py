@@ -14,7 +14,7 @@ from tests.workers import PATIENCE_SECONDS, item, stage, until, wait_until_ready
 BACK_SECONDS = 20
 SEED = 20261125
 #: How long messages come while workers are killed, how often, and how long a worker is left in peace.
-STORM_SECONDS, PER_SECOND, PEACE_SECONDS = 30, 20, (0.8, 2.2)
+STORM_SECONDS, PER_SECOND, PEACE_SECONDS = 15, 20, (0.8, 2.2)
 WORKERS = 2
 
 

@@ -52,9 +52,6 @@ TABLE_OF_ACTS = {
     State.VOIDED: Row("it has ended: the money is back", "its money is back already", "it has ended"),
 }  # fmt: skip
 
-#: Ends that a person can name.
-ENDS = (State.CONFIRMED, State.REJECTED, State.VOIDED)
-
 #: The gateway's word decides, whatever a person says.
 DECIDES = frozenset({Seen.PAID, Seen.PAID_OTHER_AMOUNT, Seen.FAILED, Seen.CANCELLED})
 #: The gateway itself isn't done: what a person says now may be wrong in a moment.

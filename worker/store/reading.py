@@ -79,11 +79,6 @@ class Reading:
         announced: dict[str, Any] | None = row["announced"]
         return announced or result_document(to_confirmation(dict(row)))
 
-    def story(self, receipt_id: str) -> list[StoryStep]:
-        """Who tried what when, what the gateway said, what was decided; oldest first."""
-        with named_errors(), self._engine.connect() as connection:
-            return [StoryStep(*row) for row in connection.execute(text(_STORY), {"receipt_id": receipt_id})]
-
     def whole_story(self, receipt_id: str) -> WholeStory | None:
         """The row, its steps and its events, all as of one moment; None for a receipt without a row."""
         once = self._engine.execution_options(isolation_level="REPEATABLE READ")

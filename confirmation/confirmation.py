@@ -116,8 +116,7 @@ class Confirmation:
     @property
     def keeps_crashing(self) -> bool:
         """Whether too many claims in a row wrote nothing: the document ends its workers."""
-        undecided = self.state in (State.RECEIVED, State.SUBMITTING, State.VOIDING)
-        return undecided and self.idle_claims > MOST_IDLE_CLAIMS
+        return self.idle_claims > MOST_IDLE_CLAIMS
 
     @property
     def holds_stock(self) -> bool:

@@ -33,6 +33,7 @@ class Verb(StrEnum):
     REVIEW = "review"
     WAIT = "wait"
     END = "end"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def review(case: Case) -> Decision:
 
 
 def look_on(case: Case) -> Decision:
-    """In review: with waits up to 10 minutes, for as long as it takes."""
+    """No clear word yet, and no deadline: with waits up to 10 minutes, for as long as it takes."""
     return Decision(Verb.WAIT, wait=waits.backoff(case.confirmation.parks, case.jitter))
 
 
@@ -202,6 +203,20 @@ def end(case: Case) -> Decision:
     """Rejected for good."""
     del case
     return Decision(Verb.END)
+
+
+# Confirmed: nothing is changed by a machine ----------------------------------------------------------------------------
+
+
+def stay(case: Case) -> Decision:
+    """It has ended well, and a look that was asked for changes nothing."""
+    del case
+    return Decision(Verb.END)
+
+
+def tell_drift(case: Case) -> Decision:
+    """Somebody has cancelled it at the gateway: told once, however often it is seen."""
+    return stay(case) if case.confirmation.looks > 1 else Decision(Verb.DRIFT)
 
 
 # In review the cell may depend on where it came from ------------------------------------------------------------------
@@ -226,6 +241,7 @@ class Row(NamedTuple):
     voiding: Cell
     review: Cell
     rejected: Cell
+    confirmed: Cell
 
 
 late_or_nothing_taken = unless_voiding(reject_when_late, nothing_taken_after_two_looks)
@@ -236,24 +252,24 @@ reject_or_voided = unless_voiding(reject, voided)
 
 # fmt: off
 TABLE = {
-    # seen                           in received               in submitting        in voiding                     in review                rejected, late look
-    Seen.READY:                  Row(reserve_and_submit,       submit_again,        nothing_taken_after_two_looks, late_or_nothing_taken,   look_late),
-    Seen.READY_OTHER_AMOUNT:     Row(reject,                   review,              park_a_day,                    look_on,                 look_late),
-    Seen.IN_FLIGHT_OTHER_AMOUNT: Row(park_until_deadline,      review,              park_a_day,                    look_on,                 look_late),
-    Seen.PAID:                   Row(reserve_and_commit,       commit,              cancel,                        paid_in_review,          void_late),
-    Seen.PAID_OTHER_AMOUNT:      Row(void,                     void,                cancel,                        void_or_cancel,          void_late),
-    Seen.PARTLY_CANCELLED:       Row(review,                   review,              cancel,                        look_on,                 void_late),
-    Seen.IN_FLIGHT:              Row(park_until_deadline,      park_until_deadline, park_a_day,                    look_on,                 look_late),
-    Seen.FAILED:                 Row(reject,                   reject,              nothing_taken,                 reject_or_nothing_taken, end),
-    Seen.CANCELLED:              Row(reject,                   reject,              voided,                        reject_or_voided,        end),
-    Seen.CANCEL_UNDER_WAY:       Row(park,                     park,                park_a_day,                    look_on,                 look_late),
-    Seen.CANCEL_FAILED:          Row(review,                   review,              cancel_once_more,              look_on,                 void_late),
-    Seen.NOT_THERE:              Row(reject_after_a_few_looks, park_until_deadline, review,                        look_on,                 look_late),
-    Seen.AWAITING_DEPOSIT:       Row(reject,                   review,              review,                        look_on,                 look_late),
-    Seen.NOT_A_PAYMENT:          Row(reject,                   review,              review,                        look_on,                 end),
-    Seen.OTHER_ORDER:            Row(reject,                   review,              review,                        look_on,                 end),
-    Seen.UNDOCUMENTED:           Row(review,                   review,              review,                        look_on,                 look_late),
-    Seen.NO_WORD:                Row(park_until_deadline,      park_until_deadline, park_a_day,                    look_on,                 look_late_again),
+    # seen                           in received               in submitting        in voiding                     in review                rejected, late look   confirmed
+    Seen.READY:                  Row(reserve_and_submit,       submit_again,        nothing_taken_after_two_looks, late_or_nothing_taken,   look_late,           stay),
+    Seen.READY_OTHER_AMOUNT:     Row(reject,                   review,              park_a_day,                    look_on,                 look_late,           stay),
+    Seen.IN_FLIGHT_OTHER_AMOUNT: Row(park_until_deadline,      review,              park_a_day,                    look_on,                 look_late,           stay),
+    Seen.PAID:                   Row(reserve_and_commit,       commit,              cancel,                        paid_in_review,          void_late,           stay),
+    Seen.PAID_OTHER_AMOUNT:      Row(void,                     void,                cancel,                        void_or_cancel,          void_late,           stay),
+    Seen.PARTLY_CANCELLED:       Row(review,                   review,              cancel,                        look_on,                 void_late,           tell_drift),
+    Seen.IN_FLIGHT:              Row(park_until_deadline,      park_until_deadline, park_a_day,                    look_on,                 look_late,           stay),
+    Seen.FAILED:                 Row(reject,                   reject,              nothing_taken,                 reject_or_nothing_taken, end,                 stay),
+    Seen.CANCELLED:              Row(reject,                   reject,              voided,                        reject_or_voided,        end,                 tell_drift),
+    Seen.CANCEL_UNDER_WAY:       Row(park,                     park,                park_a_day,                    look_on,                 look_late,           look_on),
+    Seen.CANCEL_FAILED:          Row(review,                   review,              cancel_once_more,              look_on,                 void_late,           stay),
+    Seen.NOT_THERE:              Row(reject_after_a_few_looks, park_until_deadline, review,                        look_on,                 look_late,           stay),
+    Seen.AWAITING_DEPOSIT:       Row(reject,                   review,              review,                        look_on,                 look_late,           stay),
+    Seen.NOT_A_PAYMENT:          Row(reject,                   review,              review,                        look_on,                 end,                 stay),
+    Seen.OTHER_ORDER:            Row(reject,                   review,              review,                        look_on,                 end,                 stay),
+    Seen.UNDOCUMENTED:           Row(review,                   review,              review,                        look_on,                 look_late,           stay),
+    Seen.NO_WORD:                Row(park_until_deadline,      park_until_deadline, park_a_day,                    look_on,                 look_late_again,     look_on),
 }
 # fmt: on
 

@@ -15,7 +15,7 @@ from confirmation.confirmation import Confirmation, Hold
 from confirmation.decisions import Decision, Refusal, Verb, decide, decide_refused
 from confirmation.decisions import park as wait_for_a_call
 from confirmation.errors import ClaimLost
-from confirmation.events import Event, told
+from confirmation.events import Event, EventType, told
 from confirmation.ports import Commit, Step, Stock, World
 from confirmation.states import Reason, State
 
@@ -51,9 +51,11 @@ def submit(confirmation: Confirmation, world: World) -> Confirmation:
 
 
 def ask_people(confirmation: Confirmation, world: World) -> Confirmation:
-    """Give a receipt that keeps ending its worker to people; never reject it."""
-    after = _enter(confirmation, State.REVIEW, Reason.KEEPS_CRASHING)
-    step = Step("claim", f"{confirmation.idle_claims} claims in a row wrote nothing", "review", Reason.KEEPS_CRASHING)
+    """Give a receipt that keeps ending its worker to people, never reject it; leave one that they have in peace."""
+    undecided = confirmation.state in (State.RECEIVED, State.SUBMITTING, State.VOIDING)
+    after = _enter(confirmation, State.REVIEW, Reason.KEEPS_CRASHING) if undecided else confirmation
+    decided = after.state.value if undecided else "wait"
+    step = Step("claim", f"{confirmation.idle_claims} claims in a row wrote nothing", decided, Reason.KEEPS_CRASHING)
     event = _event(confirmation, after, world)
     return world.store.write(Commit(confirmation, after, step, event=event, wait=waits.LONGEST))
 
@@ -92,7 +94,7 @@ def submit_again(case: Case, decision: Decision, world: World) -> Confirmation:
 
 def commit(case: Case, decision: Decision, world: World) -> Confirmation:
     """Make the payment durable, sell the stock and tell it, or do none of it."""
-    after = replace(_enter(case.confirmation, State.CONFIRMED, None), owns_order=True)
+    after = replace(_enter(case.confirmation, State.CONFIRMED, None), owns_order=True, submitted_until=None)
     return world.store.write(replace(_commit(case, decision, after, world), stock=Stock.SELL))
 
 
@@ -139,6 +141,12 @@ def review(case: Case, decision: Decision, world: World) -> Confirmation:
     return world.store.write(replace(_commit(case, decision, after, world), wait=decision.wait))
 
 
+def tell_drift(case: Case, decision: Decision, world: World) -> Confirmation:
+    """Say that somebody has cancelled what was confirmed; nothing else changes."""
+    event = Event(world.event_id(), EventType.DRIFT)
+    return world.store.write(replace(_commit(case, decision, case.confirmation, world), event=event))
+
+
 def wait_(case: Case, decision: Decision, world: World) -> Confirmation:
     """Give the hold up and look again later."""
     after = replace(case.confirmation, parks=case.confirmation.parks + 1)
@@ -162,6 +170,7 @@ ACTS: dict[Verb, Act] = {
     Verb.REVIEW: review,
     Verb.WAIT: wait_,
     Verb.END: wait_,
+    Verb.DRIFT: tell_drift,
 }
 
 

@@ -25,6 +25,7 @@ PHASES = {
     State.VOIDING: look,
     State.REVIEW: look,
     State.REJECTED: look,
+    State.CONFIRMED: look,
 }
 
 #: A row first seen by whoever met the lock waits this long for the holder to come round.

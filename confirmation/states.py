@@ -29,9 +29,6 @@ class State(StrEnum):
 
 FINAL = frozenset({State.REJECTED, State.CONFIRMED, State.VOIDED})
 
-#: No message and no sweep moves these any more; only a person does.
-ENDED = frozenset({State.CONFIRMED, State.VOIDED})
-
 
 class Reason(StrEnum):
     """Why a confirmation isn't, or isn't yet, confirmed."""

@@ -13,7 +13,7 @@ from confirmation.errors import ClaimLost, DifferentDocument
 from confirmation.events import EventType, result_document
 from confirmation.order import Order
 from confirmation.ports import Commit, Step
-from confirmation.states import ENDED, REPLACEABLE, State
+from confirmation.states import REPLACEABLE, State
 from sandbox.twins.clock import Clock
 from sandbox.twins.stock import CheckViolated, TwinStock
 
@@ -65,7 +65,7 @@ class TwinStore:
         """Claim the job's receipt if nobody has it, inserting the row where the job carries the order."""
         granted = self.clock.tick()
         row = self._insert(job.order, self.clock.now()) if job.order else self.rows[job.receipt_id]
-        if row.confirmation.state in ENDED or row.fence != job.fence or self._leased(row):
+        if not _claimable(row) or row.fence != job.fence or self._leased(row):
             return row.confirmation
         row.fence = UUID(int=next(self._fences))
         row.asked = False
@@ -111,7 +111,7 @@ class TwinStore:
     def look_now(self, receipt_id: str) -> None:
         """Have the receipt looked at, as a webhook does; where a worker is on it, once that one is done."""
         row = self.rows[receipt_id]
-        if row.confirmation.state not in ENDED:
+        if row.confirmation.state is not State.VOIDED:
             row.asked = True
             self._due(row, self.clock.now())
 
@@ -160,7 +160,8 @@ class TwinStore:
         if self._matches(row, commit.before):
             return row
         self._record(commit)
-        self.look_now(commit.before.receipt_id)
+        if row.confirmation.state is not State.CONFIRMED:
+            self.look_now(commit.before.receipt_id)
         raise ClaimLost(f"{commit.before.receipt_id} was moved by another worker")
 
     def _order_refusal(self, order: Order) -> Refusal | None:
@@ -223,6 +224,12 @@ class TwinStore:
         row.due_at = due_at
         if due_at is not None:
             heapq.heappush(self._schedule, (due_at, row.confirmation.receipt_id))
+
+
+def _claimable(row: TwinRow) -> bool:
+    """What has ended is left alone; what ended well may be looked at while somebody asks for it."""
+    state = row.confirmation.state
+    return state is not State.VOIDED and (state is not State.CONFIRMED or row.due_at is not None)
 
 
 def _replaceable(confirmation: Confirmation) -> bool:

@@ -38,6 +38,9 @@ class LedgerUnderTest:
         row = self._one("SELECT * FROM payconfirm.confirmations WHERE receipt_id = :id", id=receipt_id)
         return row and Row(to_confirmation(row), row["fence"], row["leased_until"], row["due_at"])
 
+    def ask(self, receipt_id):
+        self.store.ask(receipt_id)
+
     def set_stock(self, sku, available):
         Stock(self._engine).set(sku, available, "test")
 

@@ -60,6 +60,9 @@ class StoreUnderTest(Protocol):
     def row(self, receipt_id: str) -> Row | None:
         """Read a row."""
 
+    def ask(self, receipt_id: str) -> None:
+        """Have a row looked at, as a webhook does."""
+
     def set_stock(self, sku: str, available: int) -> None:
         """Make so many available."""
 
@@ -95,6 +98,9 @@ class TwinUnderTest:
     def row(self, receipt_id):
         row = self.store.rows.get(receipt_id)
         return row and Row(row.confirmation, row.fence, row.leased_until, row.due_at)
+
+    def ask(self, receipt_id):
+        self.store.look_now(receipt_id)
 
     def set_stock(self, sku, available):
         self.store.stock.put(sku, available)

@@ -640,6 +640,66 @@ def test_an_order_that_another_receipt_owns_undecided_is_refused(tested, store):
     assert counts(tested, "tee") == (3, 2, 0)
 
 
+# A look at what has ended well ----------------------------------------------------------------------------------------
+
+
+def again(store, tested, confirmation):
+    """Claim it as the sweep's message does."""
+    row = tested.row(confirmation.receipt_id)
+    return store.claim(Job(confirmation.receipt_id, fence=row.fence), LEASE)
+
+
+def test_a_confirmed_row_is_claimed_only_while_somebody_asks_for_a_look(tested, store):
+    ended = confirmed(store)
+    assert not again(store, tested, ended).can_move
+
+    tested.ask("r1")
+    looking = again(store, tested, ended)
+    assert looking.can_move
+    store.write(commit(looking, looking))
+
+    assert tested.row("r1").due_at is None
+    assert not again(store, tested, ended).can_move
+
+
+def test_a_look_at_a_confirmed_row_outlives_its_worker(tested, store):
+    ended = confirmed(store)
+    tested.ask("r1")
+    again(store, tested, ended)
+
+    tested.advance(LEASE + 1)
+
+    assert again(store, tested, ended).can_move
+
+
+def test_drift_is_told_and_polled_under_the_next_sequence_and_changes_nothing_else(tested, store):
+    ended = confirmed(store)
+    before = counts(tested, "tee")
+    tested.ask("r1")
+    looking = again(store, tested, ended)
+
+    store.write(replace(commit(looking, looking), event=Event(uuid4(), EventType.DRIFT)))
+
+    row = tested.row("r1").confirmation
+    assert (row.state, row.owns_order, row.sequence) == (State.CONFIRMED, True, 2)
+    assert [(told.sequence, told.type) for told in tested.outbox("r1")] == [
+        (1, "payconfirm.confirmed"),
+        (2, "payconfirm.drift"),
+    ]
+    assert tested.outbox("r1")[1].document["state"] == "confirmed"
+    assert counts(tested, "tee") == before
+
+
+def test_a_voided_row_is_never_looked_at_again(tested, store):
+    before = claimed(store)
+    voided = store.write(commit(before, moved(before, State.VOIDED, reason=Reason.OPERATOR)))
+
+    tested.ask("r1")
+
+    assert tested.row("r1").due_at is None
+    assert not again(store, tested, voided).can_move
+
+
 def test_an_order_owned_from_review_is_undecided(store):
     before = submitting(store)
     after = moved(before, State.REVIEW, owns_order=True, review_from=State.SUBMITTING, reason=Reason.GATEWAY_UNCLEAR)

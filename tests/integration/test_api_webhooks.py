@@ -59,7 +59,7 @@ def test_what_isnt_about_a_known_receipt_gets_the_polite_answer_and_is_dropped(w
     assert web.rows.ask("SELECT count(*) FROM payconfirm.confirmations WHERE asked") == before
 
 
-def test_an_ended_receipt_isnt_looked_at_again(web):
+def test_a_confirmed_receipt_is_looked_at_and_nothing_in_the_body_is_believed(web):
     document = order()
     web.post(document)
     web.rows.end(document["receipt_id"])
@@ -67,6 +67,19 @@ def test_an_ended_receipt_isnt_looked_at_again(web):
     hook(web, json={"receipt_id": document["receipt_id"], "status": 20})
 
     assert web.get(f"/v1/confirmations/{document['receipt_id']}").json()["state"] == "confirmed"
+    assert asked(web, document["receipt_id"])
+
+
+def test_a_voided_receipt_isnt_looked_at_again(web):
+    document = order()
+    web.post(document)
+    web.rows.end(document["receipt_id"])
+    web.rows.ask(
+        "UPDATE payconfirm.confirmations SET state = 'voided' WHERE receipt_id = %s RETURNING 1", document["receipt_id"]
+    )
+
+    hook(web, json={"receipt_id": document["receipt_id"], "status": 20})
+
     assert web.rows.ask(
         "SELECT due_at FROM payconfirm.confirmations WHERE receipt_id = %s", document["receipt_id"]
     ) == [(None,)]

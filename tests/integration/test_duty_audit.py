@@ -117,7 +117,7 @@ DAMAGES = [
     (f"{SET} due_at = NULL WHERE receipt_id = 'received'", {("forgotten", "received")}),
     (f"{SET} due_at = NULL WHERE receipt_id = 'submitting'", {("forgotten", "submitting")}),
     (f"{SET} due_at = NULL WHERE receipt_id = 'review'", {("forgotten", "review")}),
-    (f"{SET} due_at = now() + interval '1 hour' WHERE receipt_id = 'confirmed'", {("never_ends", "confirmed")}),
+    (f"{SET} due_at = now() + interval '1 hour' WHERE receipt_id = 'voided'", {("never_ends", "voided")}),
     (f"{SET} leased_until = now() WHERE receipt_id = 'voided'", {("never_ends", "voided")}),
     (f"{SET} due_at = now() - interval '901 seconds' WHERE receipt_id = 'received'", {("overdue", "received")}),
     (f"{SET} due_at = now() - interval '61 seconds' WHERE receipt_id = 'rejected'", {("overdue", "rejected")}),

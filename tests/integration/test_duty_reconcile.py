@@ -4,11 +4,14 @@ import pytest
 from rich.console import Console
 
 from confirmation.answers import Cancelled, Silence
+from confirmation.confirmation import Job
 from confirmation.order import Money
+from confirmation.states import State
 from sandbox.twins import Fault
 from tests.integration.duty_house import PAID, WON, open_house
 from worker.duty import reconcile
 from worker.duty.audit import audit
+from worker.store.reading import Reading
 
 AWAY = Fault(Silence("connection refused"))
 
@@ -79,6 +82,23 @@ def test_the_gateway_is_taken_at_its_word(shop, receipt_id, word, difference):
     vars(shop.gateway.receipts[receipt_id]).update(word)
 
     assert found(ask(shop)) == ([("gateway", receipt_id, difference)] if difference else [])
+
+
+@pytest.mark.parametrize("cancelled", [1000, 3000])
+def test_a_cancel_seen_at_a_confirmed_receipt_is_told_as_drift_once_and_then_listed(shop, cancelled):
+    shop.gateway.receipts["confirmed"].cancelled = cancelled
+    assert ask(shop).as_data()["drift"] == []
+
+    for _ in range(2):
+        shop.again(Job("confirmed", fence=shop.fence("confirmed")))
+        ask(shop)
+
+    (listed,) = ask(shop).as_data()["drift"]
+    assert listed["receipt_id"] == "confirmed"
+    assert "cancelled" in listed["gateway"]
+    story = Reading(shop.engine).whole_story("confirmed")
+    assert [event.type for event in story.events] == ["payconfirm.confirmed", "payconfirm.drift"]
+    assert story.confirmation.state is State.CONFIRMED
 
 
 def test_a_confirmed_receipt_that_the_gateway_does_not_have_is_found(shop):

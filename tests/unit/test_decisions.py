@@ -21,6 +21,7 @@ COLUMNS = {
     "review from submitting": (State.REVIEW, State.SUBMITTING),
     "review from voiding": (State.REVIEW, State.VOIDING),
     "rejected": (State.REJECTED, None),
+    "confirmed": (State.CONFIRMED, None),
 }
 
 
@@ -56,42 +57,42 @@ ANSWERS = {
 #: Written out from the design. A cell is a verb and, where the design or the contract names one, the reason;
 #: "nothing taken" rejects with the reason that led to voiding.
 EXPECTED = """
-seen                     | moment            | received                   | submitting        | voiding                       | review from received       | review from submitting   | review from voiding  | rejected
-ready                    | first look        | reserve                    | wait              | wait                          | wait                       | wait                     | wait                 | wait
-ready                    | two looks         | reserve                    | submit            | reject out_of_stock           | wait                       | wait                     | reject out_of_stock  | wait
-ready                    | late              | reject deadline_exceeded   | wait              | wait                          | wait                       | wait                     | wait                 | wait
-ready                    | late, two looks   | reject deadline_exceeded   | reject deadline_exceeded | reject out_of_stock    | reject deadline_exceeded   | reject deadline_exceeded | reject out_of_stock  | wait
-ready, other amount      | first look        | reject amount_mismatch     | review            | wait                          | wait                       | wait                     | wait                 | wait
-ready, other currency    | first look        | reject currency_mismatch   | review            | wait                          | wait                       | wait                     | wait                 | wait
-ready, other amount      | late, two looks   | reject amount_mismatch     | review            | wait                          | wait                       | wait                     | wait                 | wait
-in flight, other amount  | first look        | wait                       | review            | wait                          | wait                       | wait                     | wait                 | wait
-paid                     | first look        | reserve, it is paid        | commit            | cancel                        | reserve, it is paid        | commit                   | cancel               | void late_approval
-paid                     | late, two looks   | reserve, it is paid        | commit            | cancel                        | reserve, it is paid        | commit                   | cancel               | void late_approval
-paid                     | a day later       | reserve, it is paid        | commit            | review cancel_failed          | reserve, it is paid        | commit                   | cancel               | void late_approval
-paid, other amount       | first look        | void amount_mismatch       | void amount_mismatch   | cancel                   | void amount_mismatch       | void amount_mismatch     | cancel               | void late_approval
-paid, other currency     | first look        | void currency_mismatch     | void currency_mismatch | cancel                   | void currency_mismatch     | void currency_mismatch   | cancel               | void late_approval
-partly cancelled         | first look        | review partly_cancelled    | review partly_cancelled | cancel                  | wait                       | wait                     | wait                 | void late_approval
-in flight                | first look        | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait
-in flight                | late              | review gateway_unclear     | review gateway_unclear | wait                     | wait                       | wait                     | wait                 | wait
-failed                   | first look        | reject payment_failed      | reject declined   | reject out_of_stock           | reject payment_failed      | reject declined          | reject out_of_stock  | end
-cancelled                | first look        | reject already_cancelled   | reject already_cancelled | voided out_of_stock    | reject already_cancelled   | reject already_cancelled | voided out_of_stock  | end
-a cancel under way       | first look        | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait
-a cancel under way       | late              | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait
-a cancel failed          | first look        | review cancel_failed       | review cancel_failed | cancel                     | wait                       | wait                     | wait                 | void late_approval
-a cancel failed          | two looks         | review cancel_failed       | review cancel_failed | review cancel_failed       | wait                       | wait                     | wait                 | void late_approval
-not authorised           | first look        | wait                       | wait              | review                        | wait                       | wait                     | wait                 | wait
-not authorised           | looks within 10 s | reject not_ready           | wait              | review                        | wait                       | wait                     | wait                 | wait
-not authorised           | late              | wait                       | review            | review                        | wait                       | wait                     | wait                 | wait
-not there                | first look        | wait                       | wait              | review                        | wait                       | wait                     | wait                 | wait
-not there                | looks within 10 s | reject receipt_not_found   | wait              | review                        | wait                       | wait                     | wait                 | wait
-not there                | late              | wait                       | review            | review                        | wait                       | wait                     | wait                 | wait
-waits for a deposit      | first look        | reject awaiting_deposit    | review            | review                        | wait                       | wait                     | wait                 | wait
-not a payment            | first look        | reject not_ready           | review            | review                        | wait                       | wait                     | wait                 | end
-another order's          | first look        | reject order_mismatch      | review            | review                        | wait                       | wait                     | wait                 | end
-undocumented             | first look        | review gateway_unclear     | review gateway_unclear | review gateway_unclear   | wait                       | wait                     | wait                 | wait
-no word                  | first look        | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait
-no word                  | late              | review gateway_unclear     | review gateway_unclear | wait                     | wait                       | wait                     | wait                 | wait
-no word                  | a day later       | review gateway_unclear     | review gateway_unclear | review gateway_unclear   | wait                       | wait                     | wait                 | wait
+seen                     | moment            | received                   | submitting        | voiding                       | review from received       | review from submitting   | review from voiding  | rejected           | confirmed
+ready                    | first look        | reserve                    | wait              | wait                          | wait                       | wait                     | wait                 | wait               | end
+ready                    | two looks         | reserve                    | submit            | reject out_of_stock           | wait                       | wait                     | reject out_of_stock  | wait               | end
+ready                    | late              | reject deadline_exceeded   | wait              | wait                          | wait                       | wait                     | wait                 | wait               | end
+ready                    | late, two looks   | reject deadline_exceeded   | reject deadline_exceeded | reject out_of_stock    | reject deadline_exceeded   | reject deadline_exceeded | reject out_of_stock  | wait               | end
+ready, other amount      | first look        | reject amount_mismatch     | review            | wait                          | wait                       | wait                     | wait                 | wait               | end
+ready, other currency    | first look        | reject currency_mismatch   | review            | wait                          | wait                       | wait                     | wait                 | wait               | end
+ready, other amount      | late, two looks   | reject amount_mismatch     | review            | wait                          | wait                       | wait                     | wait                 | wait               | end
+in flight, other amount  | first look        | wait                       | review            | wait                          | wait                       | wait                     | wait                 | wait               | end
+paid                     | first look        | reserve, it is paid        | commit            | cancel                        | reserve, it is paid        | commit                   | cancel               | void late_approval | end
+paid                     | late, two looks   | reserve, it is paid        | commit            | cancel                        | reserve, it is paid        | commit                   | cancel               | void late_approval | end
+paid                     | a day later       | reserve, it is paid        | commit            | review cancel_failed          | reserve, it is paid        | commit                   | cancel               | void late_approval | end
+paid, other amount       | first look        | void amount_mismatch       | void amount_mismatch   | cancel                   | void amount_mismatch       | void amount_mismatch     | cancel               | void late_approval | end
+paid, other currency     | first look        | void currency_mismatch     | void currency_mismatch | cancel                   | void currency_mismatch     | void currency_mismatch   | cancel               | void late_approval | end
+partly cancelled         | first look        | review partly_cancelled    | review partly_cancelled | cancel                  | wait                       | wait                     | wait                 | void late_approval | drift
+in flight                | first look        | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait               | end
+in flight                | late              | review gateway_unclear     | review gateway_unclear | wait                     | wait                       | wait                     | wait                 | wait               | end
+failed                   | first look        | reject payment_failed      | reject declined   | reject out_of_stock           | reject payment_failed      | reject declined          | reject out_of_stock  | end                | end
+cancelled                | first look        | reject already_cancelled   | reject already_cancelled | voided out_of_stock    | reject already_cancelled   | reject already_cancelled | voided out_of_stock  | end                | drift
+a cancel under way       | first look        | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait               | wait
+a cancel under way       | late              | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait               | wait
+a cancel failed          | first look        | review cancel_failed       | review cancel_failed | cancel                     | wait                       | wait                     | wait                 | void late_approval | end
+a cancel failed          | two looks         | review cancel_failed       | review cancel_failed | review cancel_failed       | wait                       | wait                     | wait                 | void late_approval | end
+not authorised           | first look        | wait                       | wait              | review                        | wait                       | wait                     | wait                 | wait               | end
+not authorised           | looks within 10 s | reject not_ready           | wait              | review                        | wait                       | wait                     | wait                 | wait               | end
+not authorised           | late              | wait                       | review            | review                        | wait                       | wait                     | wait                 | wait               | end
+not there                | first look        | wait                       | wait              | review                        | wait                       | wait                     | wait                 | wait               | end
+not there                | looks within 10 s | reject receipt_not_found   | wait              | review                        | wait                       | wait                     | wait                 | wait               | end
+not there                | late              | wait                       | review            | review                        | wait                       | wait                     | wait                 | wait               | end
+waits for a deposit      | first look        | reject awaiting_deposit    | review            | review                        | wait                       | wait                     | wait                 | wait               | end
+not a payment            | first look        | reject not_ready           | review            | review                        | wait                       | wait                     | wait                 | end                | end
+another order's          | first look        | reject order_mismatch      | review            | review                        | wait                       | wait                     | wait                 | end                | end
+undocumented             | first look        | review gateway_unclear     | review gateway_unclear | review gateway_unclear   | wait                       | wait                     | wait                 | wait               | end
+no word                  | first look        | wait                       | wait              | wait                          | wait                       | wait                     | wait                 | wait               | wait
+no word                  | late              | review gateway_unclear     | review gateway_unclear | wait                     | wait                       | wait                     | wait                 | wait               | wait
+no word                  | a day later       | review gateway_unclear     | review gateway_unclear | review gateway_unclear   | wait                       | wait                     | wait                 | wait               | wait
 """  # noqa: E501 - a table
 
 
@@ -135,6 +136,13 @@ def test_whatever_can_still_change_is_looked_at_again(column, answer, moment, ex
     if decision.verb in (Verb.WAIT, Verb.REVIEW):
         assert decision.wait is not None, expected
         assert decision.wait >= timedelta(), expected
+
+
+@pytest.mark.parametrize("answer", [*ANSWERS["cancelled"], *ANSWERS["partly cancelled"]])
+def test_drift_is_told_once_however_often_it_is_seen(answer):
+    seen_before = looked_before(row(State.CONFIRMED), answer, 3 * SECOND)
+
+    assert decide(look(seen_before, answer)).verb is Verb.END
 
 
 # Ready, in flight, no word: never the deadline alone ------------------------------------------------------------------

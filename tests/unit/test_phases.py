@@ -453,6 +453,78 @@ def test_a_receipt_that_kept_crashing_and_was_charged_is_still_confirmed(shop):
     assert shop.settle().state is State.CONFIRMED
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_what_keeps_crashing_after_its_end_is_left_in_peace_for_a_while(shop, late):
+    if late:
+        shop.receipt.status = 0
+        shop.deliver()
+        shop.sweep(11)
+        assert shop.row.state is State.REJECTED
+    else:
+        shop.deliver()
+    ended = shop.row.state
+    shop.store.rows["r1"].confirmation = replace(shop.row, idle_claims=MOST_IDLE_CLAIMS)
+    shop.store.look_now("r1")
+    looks = len(shop.calls)
+
+    shop.sweep()
+
+    assert (shop.row.state, shop.row.idle_claims, len(shop.calls)) == (ended, 0, looks)
+    assert shop.store.rows["r1"].due_at == shop.clock.now() + timedelta(minutes=10)
+
+
+# Drift ----------------------------------------------------------------------------------------------------------------
+
+
+def webhook(shop):
+    shop.store.look_now("r1")
+    return shop.sweep()
+
+
+def test_a_confirmed_receipt_that_was_cancelled_at_the_gateway_drifts_once_and_nothing_changes(shop):
+    shop.deliver()
+    before, stock = shop.row, shop.stock
+    shop.receipt.status, shop.receipt.cancelled = 20, 3000
+
+    webhook(shop)
+    webhook(shop)
+
+    assert shop.told == ["confirmed", "drift"]
+    assert (shop.row.state, shop.row.reason, shop.row.owns_order) == (State.CONFIRMED, None, True)
+    assert (shop.row.sequence, shop.stock, shop.row.state_since) == (2, stock, before.state_since)
+    assert shop.calls == ["look_up", "submit", "look_up", "look_up"]
+
+
+def test_a_look_at_a_confirmed_receipt_that_finds_nothing_new_says_nothing(shop):
+    shop.deliver()
+
+    webhook(shop)
+
+    assert shop.told == ["confirmed"]
+    assert shop.store.rows["r1"].due_at is None
+
+
+def test_a_look_at_a_confirmed_receipt_that_gets_no_word_is_made_again(shop):
+    shop.deliver()
+    shop.receipt.status, shop.receipt.cancelled = 20, 3000
+    shop.gateway.tell("r1", "look_up", Fault(BROKEN), Fault(BROKEN))
+
+    webhook(shop)
+    assert shop.told == ["confirmed"]
+
+    shop.settle(hours=1)
+    assert shop.told == ["confirmed", "drift"]
+
+
+def test_what_has_drifted_can_be_cancelled_again_and_drifts_again_only_if_it_was_seen_paid_between(shop):
+    shop.deliver()
+    for status, cancelled in ((20, 3000), (1, 0), (20, 3000)):
+        shop.receipt.status, shop.receipt.cancelled = status, cancelled
+        webhook(shop)
+
+    assert shop.told == ["confirmed", "drift", "drift"]
+
+
 # A store in trouble ---------------------------------------------------------------------------------------------------
 
 

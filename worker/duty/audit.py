@@ -27,6 +27,7 @@ def audit(engine: Engine, gateway: Gateway | None, screen: Console) -> Report:
 def _look_through(seen: Snapshot, progress: Progress) -> Report:
     confirmed = {currency: {"confirmed": minor} for currency, minor in seen.confirmed().items()}
     report = Report(seen.states(), seen.waiting(), seen.in_review(MOST_LISTED), confirmed)
+    report.drifted = seen.drifted(MOST_LISTED)
     task = progress.add_task("checks", total=len(CHECKS))
     for check in CHECKS:
         progress.update(task, description=check.name)

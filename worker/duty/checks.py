@@ -173,11 +173,11 @@ WHERE state IN ('received', 'submitting', 'voiding', 'review')
     ),
     Check(
         "never_ends",
-        "what ended well, or was voided, isn't looked at any more",
+        "what was voided isn't looked at any more",
         "{state}, but still due or leased",
         """
 SELECT receipt_id, state FROM payconfirm.confirmations
-WHERE state IN ('confirmed', 'voided') AND (due_at IS NOT NULL OR leased_until IS NOT NULL)
+WHERE state = 'voided' AND (due_at IS NOT NULL OR leased_until IS NOT NULL)
 """,
     ),
     Check(

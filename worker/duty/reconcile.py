@@ -23,6 +23,9 @@ _HAS_MONEY = {Seen.PAID, Seen.PAID_OTHER_AMOUNT, Seen.PARTLY_CANCELLED, Seen.CAN
 #: The gateway itself isn't done with it.
 _ON_ITS_WAY = {Seen.IN_FLIGHT, Seen.IN_FLIGHT_OTHER_AMOUNT, Seen.CANCEL_UNDER_WAY}
 
+#: Of a confirmed receipt: the worker that looks at it tells `payconfirm.drift`, once.
+_DRIFT = {Seen.CANCELLED, Seen.PARTLY_CANCELLED}
+
 
 @dataclass(frozen=True)
 class Compared:
@@ -86,6 +89,8 @@ class Reconciliation:
 
     def _take(self, compared: list[Compared]) -> list[Finding]:
         for each in compared:
+            if each.confirmation.state is State.CONFIRMED and each.seen in _DRIFT:
+                self.receipts.ask(each.confirmation.receipt_id)
             self._add_up(each)
             if each.open and len(self.open) < MOST_LISTED:
                 state, receipt_id = each.confirmation.state.value, each.confirmation.receipt_id

@@ -52,11 +52,13 @@ class Report:
     #: By currency, in the smallest unit: what is confirmed here, and with the gateway asked, what is paid there.
     money: dict[str, dict[str, int]]
     findings: Findings = field(default_factory=Findings)
+    #: Confirmed here, cancelled at the gateway, and told as `payconfirm.drift`.
+    drifted: list[Row] = field(default_factory=list)
     open: list[dict[str, str]] | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether all adds up. What is in review, or waits, is no fault of the books."""
+        """Whether all adds up. What is in review, has drifted, or waits, is no fault of the books."""
         return not len(self.findings)
 
     @property
@@ -73,6 +75,7 @@ class Report:
             "by_state": self.by_state,
             "findings": self.findings.as_data(),
             "review": [_review(row) for row in self.review],
+            "drift": [_drift(row) for row in self.drifted],
             "money": _money(self.money),
             "waiting": self.waiting,
             **asked,
@@ -84,6 +87,7 @@ class Report:
         self._show_checks(out)
         _show_findings(self.findings, out)
         _show_review(self.review, self.by_state.get("review", 0), out)
+        _show_drift(self.drifted, out)
         _show_open(self.open, out)
         count = len(self.findings)
         wrong = "1 thing doesn't add up" if count == 1 else f"{count:,} things don't add up"
@@ -124,6 +128,15 @@ def _review(row: Row) -> dict[str, Any]:
     }
 
 
+def _drift(row: Row) -> dict[str, Any]:
+    return {
+        "receipt_id": row["receipt_id"],
+        "order_id": row["order_id"],
+        "gateway": row["seen"],
+        "told": timestamp(row["at"]),
+    }
+
+
 def _money(sums: dict[str, dict[str, int]]) -> dict[str, dict[str, int | str]]:
     """Amounts as documents write them."""
     return {
@@ -154,6 +167,19 @@ def _show_review(review: list[Row], count: int, out: Console) -> None:
     out.print(lines)
     if count > len(review):
         out.print(f"and {count - len(review):,} more")
+    out.print()
+
+
+def _show_drift(drifted: list[Row], out: Console) -> None:
+    if not drifted:
+        return
+    lines = table("confirmed, but", "order", "amount", "told (UTC)", "the gateway says", first_width=ID_WIDTH)
+    for row in drifted:
+        amount = money(Money(row["amount"], row["currency"]))
+        lines.add_row(
+            *map(printable, (row["receipt_id"], row["order_id"], amount, moment(row["at"]), row["seen"] or ""))
+        )
+    out.print(lines)
     out.print()
 
 

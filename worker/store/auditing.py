@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, text
 from confirmation.confirmation import Confirmation
 from worker.store.engine import named_errors
 from worker.store.rows import to_confirmation
+from worker.store.statements import ASK
 
 Row = Mapping[str, Any]
 
@@ -29,6 +30,13 @@ WHERE state = 'confirmed' GROUP BY currency ORDER BY currency
 _REVIEW = """
 SELECT receipt_id, order_id, reason, review_from, message, state_since, amount, currency
 FROM payconfirm.confirmations WHERE state = 'review' ORDER BY state_since LIMIT :most
+"""
+
+#: Confirmed, and the last thing told of it is that somebody has cancelled it at the gateway.
+_DRIFTED = """
+SELECT c.receipt_id, c.order_id, c.seen, o.at, c.amount, c.currency
+FROM payconfirm.outbox o JOIN payconfirm.confirmations c USING (receipt_id, sequence)
+WHERE o.type = 'payconfirm.drift' AND c.state = 'confirmed' ORDER BY o.number LIMIT :most
 """
 
 #: Announcements take a second; what waits longer than this waits for a relay, a broker or Redis.
@@ -74,6 +82,10 @@ class Snapshot:
         """What people were asked about, the longest waiting first."""
         return [dict(row) for row in self._connection.execute(text(_REVIEW), {"most": most}).mappings()]
 
+    def drifted(self, most: int) -> list[Row]:
+        """What is confirmed here and was told to be cancelled at the gateway, the oldest first."""
+        return [dict(row) for row in self._connection.execute(text(_DRIFTED), {"most": most}).mappings()]
+
     def waiting(self) -> dict[str, int]:
         """How many announcements wait for more than a minute, and all dead letters."""
         return dict(self._connection.execute(text(_WAITING)).mappings().one())
@@ -106,6 +118,11 @@ class Receipts:
         with named_errors(), self._engine.connect() as connection:
             row = connection.execute(text(_ONE), {"receipt_id": receipt_id}).mappings().one()
         return to_confirmation(dict(row))
+
+    def ask(self, receipt_id: str) -> None:
+        """Have a worker look at one, which tells what it finds."""
+        with named_errors(), self._engine.connect() as connection:
+            connection.execute(text(ASK), {"receipt_id": receipt_id})
 
     def already_cancelled(self, receipt_id: str) -> bool:
         """Whether our own cancel was answered "already cancelled"."""

@@ -32,7 +32,8 @@ RETURNING c.*, clock_timestamp() AS now
 """
 )
 
-#: Claim the row that still has the fence which the message names, unless a lease runs or it has ended.
+#: Claim the row that still has the fence which the message names, unless a lease runs or it has ended. One that ended
+#: well is looked at only while somebody asks for it.
 CLAIM_AGAIN = """
 UPDATE payconfirm.confirmations SET
     fence = CAST(:fence AS uuid), asked = false,
@@ -41,7 +42,7 @@ UPDATE payconfirm.confirmations SET
     attempts = attempts + 1, idle_claims = idle_claims + 1
 WHERE receipt_id = :receipt_id AND fence IS NOT DISTINCT FROM CAST(:seen_fence AS uuid)
   AND (leased_until IS NULL OR leased_until <= clock_timestamp())
-  AND state NOT IN ('confirmed', 'voided')
+  AND state <> 'voided' AND (state <> 'confirmed' OR due_at IS NOT NULL)
 RETURNING *, clock_timestamp() AS now
 """
 
@@ -87,7 +88,7 @@ _SET = """
     cancel_number = :cancel_number, cancel_refused = :cancel_refused,
     leased_until = clock_timestamp() + CAST(:lease AS interval),
     due_at = CASE
-        WHEN asked AND CAST(:lease AS interval) IS NULL AND :state NOT IN ('confirmed', 'voided') THEN clock_timestamp()
+        WHEN asked AND CAST(:lease AS interval) IS NULL AND :state <> 'voided' THEN clock_timestamp()
         ELSE clock_timestamp() + CAST(:due AS interval) END,
     updated_at = clock_timestamp(),
     state_since = CASE WHEN state = :state THEN state_since ELSE clock_timestamp() END
@@ -190,7 +191,7 @@ FROM (SELECT 1) one LEFT JOIN moved ON true
 #: Have a receipt looked at now; where a worker is on it, once that one is done.
 ASK = """
 UPDATE payconfirm.confirmations SET due_at = clock_timestamp(), asked = true
-WHERE receipt_id = :receipt_id AND state NOT IN ('confirmed', 'voided') RETURNING receipt_id
+WHERE receipt_id = :receipt_id AND state <> 'voided' RETURNING receipt_id
 """
 
 #: A worker that had lost its claim changes nothing, but what it learnt is kept and looked into at once.

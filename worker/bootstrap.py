@@ -17,6 +17,7 @@ from worker.broker.queues import Sender
 from worker.broker.redis import make_redis
 from worker.gateway import Account, BootpayGateway
 from worker.gateway.budget import Budget
+from worker.gateway.sparing import SparedGateway
 from worker.relay.events import EventPublisher
 from worker.relay.results import ResultStore
 from worker.store.dead_letters import DeadLetters
@@ -68,7 +69,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
     world = World(
         store=Ledger(engine),
-        gateway=build_gateway(settings),
+        gateway=SparedGateway(build_gateway(settings), redis),
         lock=RedisLock(redis, settings.lookup_lease_seconds - _LOCK_MARGIN_SECONDS),
         terms=_terms(settings),
         tick=time.monotonic,
@@ -105,7 +106,7 @@ def build_door(settings: Settings) -> DoorParts:
 
 
 def build_gateway(settings: Settings) -> BootpayGateway:
-    """Build the gateway client, for workers and for the audit."""
+    """Build the gateway client as the audit and people use it; a worker's is spared when the gateway is away."""
     account = Account(
         api=settings.bootpay_api,
         url=settings.bootpay_url,

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from redis import Redis
@@ -13,6 +14,7 @@ from confirmation.errors import StoreBusy, StoreUnavailable
 from worker.bootstrap import RelayParts
 from worker.broker.hints import OUTBOX
 from worker.broker.queues import BrokerAway
+from worker.gateway.sparing import away_seconds
 from worker.relay.sweep import Sweep
 from worker.store.outbox import Announcement
 
@@ -62,7 +64,7 @@ def run(parts: RelayParts) -> None:
 
 def duties_of(parts: RelayParts) -> list[Duty]:
     """The relay's duties."""
-    sweep = Sweep(parts.schedule, parts.sender)
+    sweep = Sweep(parts.schedule, parts.sender, partial(away_seconds, parts.redis))
     return [
         Duty("sweep", sweep.turn, SWEEP_SECONDS),
         Duty("results", lambda: store_results(parts), OUTBOX_SECONDS),

@@ -1,5 +1,7 @@
 """The sweep: rows that are due become messages. It only sends; everything passes the claim."""
 
+from collections.abc import Callable
+
 from config.celery import AGAIN, QUEUE
 from worker.broker.queues import Sender
 from worker.store.schedule import Due, Lane, Schedule
@@ -9,17 +11,33 @@ from worker.store.schedule import Due, Lane, Schedule
 SHORT_QUEUE = 200
 #: The same for rows never claimed, whose own message may still wait there: near the end of it, so that few have two.
 SHORT_NEW_QUEUE = 50
+#: While the gateway is away a turn sends so many: enough to ask whether it is back, and to tell people what is too
+#: late. All others wait in their rows, and come in order when it is back.
+SPARED = 10
+#: What was parked in the last seconds before it was known to be away, is woken too.
+_JUST_BEFORE_SECONDS = 60.0
 
 
 class Sweep:
-    """Feeds the two queues from the rows that are due."""
+    """Feeds the two queues from the rows that are due. `away` says for how many seconds the gateway has been away."""
 
-    def __init__(self, schedule: Schedule, sender: Sender) -> None:
+    def __init__(self, schedule: Schedule, sender: Sender, away: Callable[[], float | None] = lambda: None) -> None:
         self._schedule = schedule
         self._sender = sender
+        self._away = away
+        self._was_away: float | None = None
 
     def turn(self) -> bool:
-        """Send what is due and has room; say whether anything was sent. Raises `BrokerAway`."""
+        """Send what is due and has room; say whether there may be more at once. Raises `BrokerAway`."""
+        away = self._away()
+        if away is not None:
+            self._was_away = away
+            for lane in Lane:
+                self._send(self._schedule.take(lane, SPARED))
+            return False
+        if self._was_away is not None:
+            self._schedule.wake(self._was_away + _JUST_BEFORE_SECONDS)
+            self._was_away = None
         sent = self._feed(AGAIN, [Lane.LEASED, Lane.PARKED], SHORT_QUEUE)
         sent += self._feed(QUEUE, [Lane.NEVER_CLAIMED], SHORT_NEW_QUEUE)
         sent += self._send(self._schedule.take_overdue(SHORT_QUEUE))

@@ -11,6 +11,8 @@ from worker.store.engine import named_errors
 
 #: A message that was sent is given this long before it is sent again.
 SENT_AGAIN_AFTER = timedelta(seconds=5)
+#: Rows that are woken in one statement, which has 4 s.
+WAKEN_AT_ONCE = 2000
 
 
 class Lane(IntEnum):
@@ -52,6 +54,19 @@ FROM due WHERE c.receipt_id = due.receipt_id
 RETURNING c.receipt_id, c.fence
 """
 
+#: Of what is open: being looked at too early costs a call and nothing else.
+_WAKE = """
+WITH parked AS (
+    SELECT receipt_id FROM payconfirm.confirmations
+    WHERE lane = :lane AND due_at > clock_timestamp() AND state IN ('received', 'submitting', 'voiding', 'review')
+      AND updated_at >= clock_timestamp() - CAST(:since AS interval)
+    ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED
+)
+UPDATE payconfirm.confirmations c SET due_at = clock_timestamp()
+FROM parked WHERE c.receipt_id = parked.receipt_id
+RETURNING c.receipt_id, c.fence
+"""
+
 
 class Schedule:
     """Takes due rows, a batch at a time; each taken row is due again a little later."""
@@ -67,6 +82,12 @@ class Schedule:
     def take_overdue(self, most: int) -> list[Due]:
         """Take rows never claimed that have been due for half their deadline."""
         return self._run(_TAKE_OVERDUE, {"lane": Lane.NEVER_CLAIMED, "most": most, "half": self._half})
+
+    def wake(self, seconds: float) -> None:
+        """Make what was parked within so many seconds due now."""
+        values = {"lane": Lane.PARKED, "since": timedelta(seconds=seconds), "most": WAKEN_AT_ONCE}
+        while len(self._run(_WAKE, values)) == WAKEN_AT_ONCE:
+            pass
 
     def _run(self, statement: str, values: dict[str, object]) -> list[Due]:
         with named_errors(), self._engine.connect() as connection:

@@ -1,0 +1,238 @@
+"""A gateway that is away is spared, and what waited for it comes back in order."""
+
+import math
+import time
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from confirmation.answers import Absent, Refused, Silence
+from confirmation.states import Reason
+from tests import ledgers
+from tests.integration.test_relay_schedule import Sent, make_due
+from worker.broker.redis import make_redis
+from worker.gateway.sparing import (
+    LONGEST_PAUSE_SECONDS,
+    MOST_SILENT,
+    PROBE_SECONDS,
+    SPARED,
+    SparedGateway,
+    away_seconds,
+)
+from worker.relay.sweep import SPARED as SENT_WHILE_AWAY
+from worker.relay.sweep import Sweep
+from worker.store.ledger import Ledger
+from worker.store.schedule import Schedule
+
+NO_WORD = Silence("timeout")
+DEADLINE = timedelta(minutes=10)
+
+
+class Scripted:
+    """A gateway that answers every call the same, and counts them."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = 0
+
+    def look_up(self, *_, **__):
+        self.asked += 1
+        return self.answer
+
+    submit = cancel = look_up
+
+
+@pytest.fixture
+def redis(redis_url):
+    with make_redis(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def gateway():
+    return Scripted(NO_WORD)
+
+
+@pytest.fixture
+def spared(gateway, redis):
+    return SparedGateway(gateway, redis)
+
+
+def look_up(spared, times=1):
+    return [spared.look_up("r1", start_by=math.inf) for _ in range(times)]
+
+
+def test_a_gateway_without_a_word_is_asked_a_few_times_a_second(gateway, spared):
+    began = time.monotonic()
+    look_up(spared, 400)
+    took = time.monotonic() - began
+
+    assert MOST_SILENT <= gateway.asked <= MOST_SILENT + 1 + took / PROBE_SECONDS
+
+
+def test_one_that_isnt_asked_is_no_word_and_says_so(spared):
+    look_up(spared, MOST_SILENT + 1)
+
+    assert look_up(spared) == [SPARED]
+
+
+def test_all_processes_spare_it_together(gateway, spared, redis):
+    look_up(spared, MOST_SILENT)
+    asked = gateway.asked
+
+    other = SparedGateway(gateway, redis)
+    look_up(other, 20)
+
+    assert gateway.asked <= asked + 2
+    assert away_seconds(redis) >= 0
+
+
+@pytest.mark.parametrize("word", [Absent(), Refused("RC_NOT_FOUND")])
+def test_the_first_word_ends_it(gateway, spared, redis, word):
+    look_up(spared, MOST_SILENT)
+    gateway.answer = word
+    while look_up(spared) == [SPARED]:
+        pass
+
+    assert look_up(spared, 5) == [word] * 5
+    assert away_seconds(redis) is None
+
+
+def test_a_receipt_that_never_gets_a_word_does_not_stop_the_others(gateway, spared, redis):
+    for _ in range(MOST_SILENT * 3):
+        gateway.answer = NO_WORD
+        look_up(spared, MOST_SILENT - 1)
+        gateway.answer = Absent()
+        assert look_up(spared) == [Absent()]
+
+    assert away_seconds(redis) is None
+
+
+def test_a_submit_and_a_cancel_are_never_held_back(gateway, spared):
+    look_up(spared, MOST_SILENT + 1)
+    gateway.answer = Refused("RC_CONFIRM_FAILED")
+
+    assert spared.submit("r1", start_by=math.inf) == gateway.answer
+    look_up(spared, MOST_SILENT + 1)
+    assert spared.cancel("r1", "c1", start_by=math.inf) == gateway.answer
+
+
+def test_retry_after_is_obeyed_by_all_at_once(gateway, spared, redis):
+    gateway.answer = Silence("http 429", ended=True, retry_after_seconds=7)
+    look_up(spared)
+
+    assert look_up(spared, 5) == [SPARED] * 5
+    assert gateway.asked == 1
+    assert 6 < pause(redis) <= 7
+
+
+def test_a_word_of_another_call_does_not_end_the_pause_that_the_gateway_asked_for(gateway, spared):
+    gateway.answer = Silence("http 429", ended=True, retry_after_seconds=7)
+    look_up(spared)
+    gateway.answer = Absent()
+
+    spared.submit("r1", start_by=math.inf)
+
+    assert look_up(spared) == [SPARED]
+
+
+def test_a_pause_of_an_hour_is_not_obeyed_to_the_end(gateway, spared, redis):
+    gateway.answer = Silence("http 429", ended=True, retry_after_seconds=3600)
+    look_up(spared)
+
+    assert pause(redis) <= LONGEST_PAUSE_SECONDS
+
+
+def test_without_redis_every_call_is_made(gateway):
+    nowhere = SparedGateway(gateway, make_redis("redis://127.0.0.1:1"))
+
+    look_up(nowhere, MOST_SILENT * 2)
+
+    assert gateway.asked == MOST_SILENT * 2
+
+
+def pause(redis):
+    """Seconds until the gateway may be asked again."""
+    seconds, microseconds = redis.time()
+    return float(redis.hget("payconfirm:gateway", "ask_at")) - seconds - microseconds / 1_000_000
+
+
+# The sweep ------------------------------------------------------------------------------------------------------------
+
+
+class Away:
+    """What the sweep is told of the gateway."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def __call__(self):
+        return self.seconds
+
+
+def parked(engine, count, seconds):
+    """Park so many receipts for so long; return their ids."""
+    ledger = Ledger(engine)
+    names = [f"r{number}" for number in range(count)]
+    for name in names:
+        ledgers.parked(ledger, ledgers.claimed(ledger, ledgers.order(name)), seconds)
+    return names
+
+
+def test_while_the_gateway_is_away_a_turn_sends_a_few_and_rests(engine):
+    make_due(engine, *parked(engine, SENT_WHILE_AWAY + 5, 600))
+    sent = Sent()
+
+    assert not Sweep(Schedule(engine, DEADLINE), sent, Away(1.0)).turn()
+
+    assert len(sent.messages) == SENT_WHILE_AWAY
+
+
+def test_when_it_is_back_what_waits_for_long_is_looked_at_now(engine):
+    names, sent, away = parked(engine, 3, 600), Sent(), Away(30.0)
+    sweep = Sweep(Schedule(engine, DEADLINE), sent, away)
+    sweep.turn()
+    assert sent.messages == []
+
+    away.seconds = None
+    while sweep.turn():
+        pass
+
+    assert sorted(receipt_id for receipt_id, _ in sent.messages) == names
+
+
+def test_what_was_parked_before_the_gateway_went_away_or_has_ended_keeps_its_time(engine):
+    parked(engine, 2, 600)
+    ledger, sent, away = Ledger(engine), Sent(), Away(30.0)
+    late = ledgers.claimed(ledger, ledgers.order("late"))
+    ledgers.rejected(ledger, late, Reason.NOT_READY, wait=timedelta(minutes=1))
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "UPDATE payconfirm.confirmations SET updated_at = updated_at - interval '2 minutes'"
+                " WHERE receipt_id = 'r0'"
+            )
+        )
+    sweep = Sweep(Schedule(engine, DEADLINE), sent, away)
+    sweep.turn()
+
+    away.seconds = None
+    while sweep.turn():
+        pass
+
+    assert [receipt_id for receipt_id, _ in sent.messages] == ["r1"]
+
+
+def test_it_is_woken_once(engine):
+    sent, away = Sent(), Away(30.0)
+    sweep = Sweep(Schedule(engine, DEADLINE), sent, away)
+    sweep.turn()
+    away.seconds = None
+    while sweep.turn():
+        pass
+
+    parked(engine, 1, 600)
+    assert not sweep.turn()
+
+    assert sent.messages == []

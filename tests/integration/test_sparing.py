@@ -5,6 +5,7 @@ import time
 from datetime import timedelta
 
 import pytest
+import structlog
 from sqlalchemy import text
 
 from confirmation.answers import Absent, Refused, Silence
@@ -69,6 +70,17 @@ def test_a_gateway_without_a_word_is_asked_a_few_times_a_second(gateway, spared)
     took = time.monotonic() - began
 
     assert MOST_SILENT <= gateway.asked <= MOST_SILENT + 1 + took / PROBE_SECONDS
+
+
+def test_going_away_and_coming_back_are_said_once(gateway, spared):
+    with structlog.testing.capture_logs() as said:
+        look_up(spared, MOST_SILENT + 5)
+        gateway.answer = Absent()
+        while look_up(spared) == [SPARED]:
+            pass
+        look_up(spared, 3)
+
+    assert [line["event"] for line in said] == ["gateway.away", "gateway.back"]
 
 
 def test_one_that_isnt_asked_is_no_word_and_says_so(spared):

@@ -39,17 +39,19 @@ local function read(name) return tonumber(redis.call('HGET', KEYS[1], name) or '
 local function write(name, value) redis.call('HSET', KEYS[1], name, string.format('%.6f', value)) end
 """
 
-#: Counts a call without a word. `paused` is the gateway's own wish, which no word of another call takes back.
+#: Counts a call without a word; says 1 where the gateway is away from now on. `paused` is the gateway's own wish, which
+#: no word of another call takes back.
 _SILENT = (
     _NOW
     + """
-local silent, pause = redis.call('HINCRBY', KEYS[1], 'silent', 1), tonumber(ARGV[1])
+local went, silent, pause = 0, redis.call('HINCRBY', KEYS[1], 'silent', 1), tonumber(ARGV[1])
 if pause > 0 then write('paused', math.max(read('paused'), now + pause)) end
 if pause > 0 or silent >= tonumber(ARGV[2]) then
-    if read('since') == 0 then write('since', now) end
+    if read('since') == 0 then write('since', now) went = 1 end
     write('ask_at', math.max(read('ask_at'), now + math.max(pause, tonumber(ARGV[3]))))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
+return went
 """
 )
 
@@ -118,7 +120,8 @@ class SparedGateway:
             if isinstance(answer, Silence):
                 self._amiss = True
                 pause = min(answer.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
-                self._redis.eval(_SILENT, 1, _KEY, pause, MOST_SILENT, PROBE_SECONDS, _FORGOTTEN_SECONDS)
+                if self._redis.eval(_SILENT, 1, _KEY, pause, MOST_SILENT, PROBE_SECONDS, _FORGOTTEN_SECONDS):
+                    log.warning("gateway.away", last=answer.why, pause_seconds=pause)
             elif self._amiss:
                 away = str(self._redis.eval(_WORD, 1, _KEY))
                 if away != "-":

@@ -1,9 +1,9 @@
 """What could not be read, or contradicts its receipt: kept with its raw bytes and why, never dropped."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Engine, text
 
@@ -17,6 +17,7 @@ _KEEP = """
 INSERT INTO payconfirm.dead_letters (id, source, reason, receipt_id, task_id, raw, answer)
 VALUES (CAST(:id AS uuid), :source, :reason, :receipt_id, :task_id, :raw,
         CASE WHEN CAST(:task_id AS text) IS NOT NULL THEN 'due' END)
+ON CONFLICT (id) DO NOTHING
 """
 
 _LIST = "SELECT id, at, source, reason, receipt_id, raw FROM payconfirm.dead_letters ORDER BY at DESC LIMIT :most"
@@ -43,6 +44,8 @@ class DeadLetter:
     raw: bytes
     receipt_id: str | None = None
     task_id: str | None = None
+    #: Its own, so that keeping it again, since the answer was lost, keeps it once.
+    id: UUID = field(default_factory=uuid4)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class DeadLetters:
 
     def keep(self, letter: DeadLetter) -> None:
         """Keep it. Once this returns the message may be acknowledged."""
-        values = vars(letter) | {"id": str(uuid4()), "reason": _printable(letter.reason)[:LONGEST_REASON]}
+        values = vars(letter) | {"id": str(letter.id), "reason": _printable(letter.reason)[:LONGEST_REASON]}
         with named_errors(), self._engine.connect() as connection:
             connection.execute(text(_KEEP), values)
 

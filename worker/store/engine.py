@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -17,8 +18,10 @@ CONNECT_SECONDS = 3
 
 #: Ended by the database's own time-outs, a deadlock or a conflict: nothing was written.
 _BUSY = {"57014", "55P03", "40P01", "40001"}
-#: The database is going, coming, read-only for a while, or full of others.
-_AWAY = ("08", "53", "57P", "25006", "25P03")
+#: It takes no writes: for a while, or because the primary is another one now.
+_READ_ONLY = "25006"
+#: The database is going, coming, read-only, full, full of others, its disks give errors, or our rights were taken.
+_AWAY = ("08", "53", "57P", "58", _READ_ONLY, "25P03", "42501")
 
 #: A table, a schema or a column that this code needs isn't there.
 _NOT_MIGRATED = {"42P01", "3F000", "42703"}
@@ -35,7 +38,7 @@ def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float =
         "lock_timeout": lock_seconds,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
     }
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
         pool_size=MOST_CONNECTIONS,
@@ -52,6 +55,8 @@ def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float =
             "tcp_user_timeout": 10_000,
         },
     )
+    event.listen(engine, "handle_error", _leave_the_old_primary)
+    return engine
 
 
 @contextmanager
@@ -77,6 +82,12 @@ def named_errors() -> Iterator[None]:
 def first_line(error: DBAPIError) -> str:
     """The driver's own words; they name the host and the user, never the password."""
     return str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__
+
+
+def _leave_the_old_primary(context: ExceptionContext) -> None:
+    """Connect anew once a server takes no writes: after a failover the pool would lead to the old primary for ever."""
+    if getattr(context.original_exception, "pgcode", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _is_connection_error(error: DBAPIError) -> bool:

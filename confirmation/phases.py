@@ -99,11 +99,15 @@ def commit(case: Case, decision: Decision, world: World) -> Confirmation:
 
 
 def start_voiding(case: Case, decision: Decision, world: World) -> Confirmation:
-    """Release the stock and say that the money must go back; the next phase sends it."""
-    after = replace(_enter(case.confirmation, State.VOIDING, decision.reason), void_reason=decision.reason)
+    """Release the stock and say that the money must go back; the next phase sends it.
+
+    What was seen is forgotten: a cancel that had failed before was not one of ours, and is tried once more.
+    """
+    voiding = _enter(case.confirmation, State.VOIDING, decision.reason)
+    after = replace(voiding, void_reason=decision.reason, seen=None, looks=0)
     lease = world.terms.lookup_lease_seconds
-    voiding = _commit(case, decision, after, world)
-    return world.store.write(replace(voiding, stock=Stock.RELEASE, lease_seconds=lease))
+    released = replace(_commit(case, decision, after, world), stock=Stock.RELEASE, lease_seconds=lease)
+    return world.store.write(released)
 
 
 def cancel(case: Case, decision: Decision, world: World) -> Confirmation:

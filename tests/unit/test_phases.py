@@ -731,6 +731,19 @@ def test_a_rejection_that_is_later_found_paid_is_voided(shop):
     assert shop.receipt.taken == 0
 
 
+def test_a_cancel_that_had_failed_before_it_was_ours_to_send_is_sent_once(shop):
+    """A rejection that a late look finds paid, after a cancel that somebody else had failed with."""
+    shop.store.stock.put("tee", 0)
+    assert shop.deliver().reason is Reason.OUT_OF_STOCK
+    shop.receipt.pay()
+    shop.receipt.status, shop.receipt.api = -20, "v1"
+
+    shop.settle()
+
+    assert shop.calls.count("cancel") == 1
+    assert (shop.row.state, shop.row.reason) == (State.VOIDED, Reason.LATE_APPROVAL)
+
+
 def test_a_rejection_is_looked_at_on_a_webhook_however_late(shop):
     shop.store.stock.put("tee", 0)
     shop.deliver()

@@ -128,6 +128,7 @@ FAULTS = {
     "half_json": Fault(ALL, either=True, send=wire.halved),
     "not_json": Fault(ALL, either=True, send=wire.as_prose),
     "huge_body": Fault(ALL, either=True, send=wire.padded),
+    "not_found": Fault(SHOWING, acts=False, instead=lambda _call: Refused.NOT_FOUND),
     "http_500": Fault(ALL, acts=False, either=True, instead=_unknown),
     "http_502_html": Fault(ALL, acts=False, either=True, send=wire.as_html),
     "http_401": Fault(ALL, acts=False, instead=lambda _call: Refused.TOKEN_INVALID),

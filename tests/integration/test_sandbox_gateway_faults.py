@@ -256,6 +256,21 @@ def test_a_cancel_can_lose_its_answer_too(gateway, fault, truth):
     assert gateway.ledger(receipt_id)["cancels"] == truth
 
 
+def test_a_receipt_can_be_denied_though_it_is_there(gateway, v1_token):
+    receipt_id = gateway.open()
+    gateway.script("receipt", "not_found", times=2)
+    gateway.script("approve", "not_found")
+
+    denied_v2, denied_v1 = v2(gateway, "receipt", receipt_id), v1(gateway, v1_token, "receipt", receipt_id)
+    unknown_v2, unknown_v1 = v2(gateway, "receipt", "unknown"), v1(gateway, v1_token, "receipt", "unknown")
+
+    assert (denied_v2.status_code, denied_v2.json()) == (unknown_v2.status_code, unknown_v2.json())
+    assert (denied_v1.status_code, denied_v1.json()) == (unknown_v1.status_code, unknown_v1.json())
+    assert v2(gateway, "confirm", receipt_id).status_code == 404
+    assert charges(gateway, receipt_id) == 0
+    assert status(gateway, receipt_id) == 2
+
+
 @pytest.mark.parametrize("path", ["request/token", "lookup/order/order-1"])
 def test_tokens_and_order_look_ups_can_fail_as_well(gateway, path):
     gateway.open("order-1")

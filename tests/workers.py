@@ -42,7 +42,8 @@ class Worker(Program):
         return self._process.pid
 
     def send(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def wait(self, seconds: float) -> int:
         """Return the code that it ends with."""

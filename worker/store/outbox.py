@@ -64,14 +64,23 @@ WHERE o.number = marked.number
 
 _GIVE_BACK = "UPDATE payconfirm.outbox SET leased_until = NULL WHERE number = ANY(:numbers) AND published_at IS NULL"
 
-_RESULTS = """
-SELECT o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at,
-       c.order_id <> o.document ->> 'order_id' AND c.sequence = o.sequence AS taken_back
+#: Told of another document than the receipt has now, which hasn't ended yet: who polls for that one must not read it.
+_TAKEN_BACK = "o.at < c.created_at AND c.state NOT IN ('rejected', 'confirmed', 'voided')"
+
+_RESULTS = f"""
+SELECT o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at, {_TAKEN_BACK} AS taken_back
 FROM payconfirm.outbox o JOIN payconfirm.confirmations c USING (receipt_id)
 WHERE o.result_due ORDER BY o.number LIMIT :most
 """
 
-_STORED = "UPDATE payconfirm.outbox SET result_due = false WHERE number = ANY(:numbers)"
+#: A document that is taking one of these receipts over has done so when the next statement begins.
+_TURN = "SELECT FROM payconfirm.outbox WHERE number = ANY(:numbers) ORDER BY number FOR UPDATE"
+
+#: What was stored and is taken back by now, is due again: it must be withdrawn.
+_STORED = f"""
+UPDATE payconfirm.outbox o SET result_due = {_TAKEN_BACK} AND o.number <> ALL(CAST(:withdrawn AS bigint[]))
+FROM payconfirm.confirmations c WHERE o.number = ANY(:numbers) AND c.receipt_id = o.receipt_id
+"""
 
 
 class Outbox:
@@ -105,9 +114,11 @@ class Outbox:
             return [Announcement(*row) for row in connection.execute(text(_RESULTS), {"most": most})]
 
     def mark_stored(self, results: list[Announcement]) -> None:
-        """Say that these results were stored."""
-        with named_errors(), self._engine.connect() as connection:
-            connection.execute(text(_STORED), _numbers(results))
+        """Say that these results were stored, or withdrawn, as they were read."""
+        withdrawn = _numbers([result for result in results if result.taken_back])
+        with named_errors(), self._transaction() as connection:
+            connection.execute(text(_TURN), _numbers(results))
+            connection.execute(text(_STORED), _numbers(results) | {"withdrawn": withdrawn["numbers"]})
 
     @contextmanager
     def _alone(self, lock: int) -> Iterator[Connection | None]:

@@ -108,7 +108,7 @@ class Rows:
 
 
 @contextmanager
-def shared_door(servers, template_database, folder):
+def shared_door(servers, template_database, folder, **more):
     """One process with a database of its own, for every test of a module."""
     name = f"test_api_{next(NUMBERS)}"
     with closing(psycopg2.connect(servers.addresses.database_url)) as connection:
@@ -122,6 +122,7 @@ def shared_door(servers, template_database, folder):
         API_KEYS="producer-one producer-two",
         OPERATOR_KEYS="on-duty",
         CALLBACK_ALLOWED_HOSTS="shop.example *.hooks.example 127.0.0.1 [::1] localhost",
+        **more,
     )
     yield web
     web.stop()

@@ -1,4 +1,4 @@
-"""Where the races are run: the real ledger, lock and relay, the sandbox gateway over HTTP, and as many workers as wanted.
+"""Where the races are run: the real ledger and lock, the sandbox gateway over HTTP, and as many workers as wanted.
 
 Every worker has connections of its own, as a process has. A control takes a guard out of one worker's statements, or
 out of the test's own database; a guard that isn't found there any more is an error.
@@ -43,7 +43,7 @@ class Course:
     """A database, a Redis, a gateway, and eyes."""
 
     def __init__(self, database_url, redis_url, sandbox):
-        self._url = database_url.replace("postgresql://", "postgresql+psycopg2://")
+        self.url = database_url.replace("postgresql://", "postgresql+psycopg2://")
         self._redis_url = redis_url
         self._engines = []
         self._clients = []
@@ -57,7 +57,7 @@ class Course:
         )
 
     def new_engine(self):
-        engine = make_engine(self._url, statement_seconds=STATEMENT_SECONDS, lock_seconds=STATEMENT_SECONDS)
+        engine = make_engine(self.url, statement_seconds=STATEMENT_SECONDS, lock_seconds=STATEMENT_SECONDS)
         self._engines.append(engine)
         return engine
 
@@ -66,7 +66,7 @@ class Course:
         self._clients.append(client)
         return client
 
-    def worker(self, gateway=None, *, redis_url=NO_REDIS, without=None, terms=None):
+    def worker(self, gateway=None, *, redis_url=NO_REDIS, without=None, deadline=Terms.deadline):
         """Build a worker. Without the lock's server only the row keeps it from another."""
         engine = self.new_engine()
         for guard, instead in (without or {}).items():
@@ -75,7 +75,7 @@ class Course:
             store=Ledger(engine),
             gateway=gateway or self.gateway,
             lock=RedisLock(self.new_redis(redis_url), LOCK_SECONDS),
-            terms=terms or Terms(lookup_seconds=CALL_SECONDS, submit_seconds=CALL_SECONDS),
+            terms=Terms(deadline, lookup_seconds=CALL_SECONDS, submit_seconds=CALL_SECONDS),
             tick=time.monotonic,
             jitter=random.random,
             event_id=uuid7,
@@ -116,7 +116,7 @@ class Course:
         """A producer's message, as it is run by a worker."""
         return lambda: confirm(Job(order.receipt_id, order), world)
 
-    def kept(self, order):
+    def as_kept(self, order):
         """What the statement that keeps an order needs: a transaction that has run it holds the row's place."""
         return order_values(order) | {"fence": None, "lease": None, "due": timedelta(), "claims": 0}
 
@@ -143,6 +143,11 @@ class Course:
         """Let its wait be over and carry it on, as the sweep has it done."""
         self.make_due(order)
         return self.swept(order)()
+
+    def settle(self, order):
+        """Carry it on for as long as it is due, as the sweep has it done."""
+        while self.row(order).due:
+            self.look_again(order)
 
     def run(self, statement, **values):
         with self.engine.connect() as connection:
@@ -181,6 +186,11 @@ class Course:
 
     def charges(self, order):
         return self.account(order)["charges"]
+
+    def kept(self, order):
+        """How often its money was taken and not sent back."""
+        account = self.account(order)
+        return account["charges"] - account["cancels"]
 
     def account(self, order):
         return self.sandbox.ledger(order.receipt_id)

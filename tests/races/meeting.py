@@ -1,4 +1,4 @@
-"""How several come to one moment together: at a barrier, or in a line before rows that the test holds. Nobody sleeps."""
+"""How several come to one moment: at a barrier, or in a line before rows that the test holds. Nobody sleeps."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,9 +13,7 @@ from worker.duty.operating import NotDone
 #: Who is kept out learns it like this; the tests ask who that was.
 KEPT_OUT = (ClaimLost, NotDone, StoreBusy)
 
-_WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 def answer(run):
@@ -24,6 +22,13 @@ def answer(run):
         return run()
     except KEPT_OUT as why:
         return why
+
+
+def raised(answer):
+    """Raise what an answer says about being kept out."""
+    if isinstance(answer, KEPT_OUT):
+        raise answer
+    return answer
 
 
 def at_once(*runs):
@@ -72,6 +77,13 @@ def in_line(engine, statement, *runs, **values):
         return [run.result(PATIENCE_SECONDS) for run in line]
 
 
+def two_in_line(engine, statement, one, other, *, other_first=False, **values):
+    """Let two come to held rows in this order, or in the other; what each gave comes in this one."""
+    if not other_first:
+        return in_line(engine, statement, one, other, **values)
+    return in_line(engine, statement, other, one, **values)[::-1]
+
+
 class Between:
     """The gateway, with something that runs once its answer is there and before the worker has it."""
 
@@ -111,10 +123,19 @@ class Stop:
     def go_on(self):
         self._open.set()
 
+    def carry_on(self, worker):
+        """Let the worker go on, as one of the runs of a race."""
+
+        def going_on():
+            self.go_on()
+            return raised(worker.result(PATIENCE_SECONDS))
+
+        return going_on
+
 
 @contextmanager
 def stopped(run, stop):
-    """While the block lasts, a worker stands where it stops; afterwards it goes on, and what is given has its answer."""
+    """While the block lasts, a worker stands where it stops; then it goes on, and what is given has its answer."""
     with ThreadPoolExecutor(1) as pool:
         worker = pool.submit(answer, run)
         try:

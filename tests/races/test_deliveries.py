@@ -6,11 +6,10 @@ import pytest
 
 from confirmation.confirmation import Job
 from confirmation.pipeline import confirm
+from tests.races import receipts
 from tests.races.meeting import Between, Stop, at_once, in_line, stopped
 from tests.workers import PATIENCE_SECONDS
 from worker.store.statements import KEEP
-
-ROW = "SELECT FROM payconfirm.confirmations WHERE receipt_id = :id FOR UPDATE"
 
 #: A job claims only the row that was never claimed; every write only the row of its own claim, as that knows it.
 CLAIM = {"c.fence IS NULL AND c.state = 'received'\n  AND ": ""}
@@ -66,7 +65,7 @@ def test_deliveries_at_once_while_the_locks_server_is_away(course):
     order = course.open()
     runs = [course.delivered(order, course.worker()) for _ in range(2)]
 
-    in_line(course.engine, KEEP, *runs, **course.kept(order))
+    in_line(course.engine, KEEP, *runs, **course.as_kept(order))
 
     once(course, order)
     assert course.row(order).attempts == 1
@@ -78,7 +77,7 @@ def test_copies_of_the_sweeps_message_at_once_while_the_locks_server_is_away(cou
     course.make_due(order)
     runs = [course.swept(order) for _ in range(3)]
 
-    in_line(course.engine, ROW, *runs, id=order.receipt_id)
+    in_line(course.engine, receipts.ROW, *runs, id=order.receipt_id)
 
     once(course, order)
     assert course.row(order).attempts == 2
@@ -118,7 +117,7 @@ def test_a_job_and_the_sweeps_message_for_a_row_that_nobody_has_claimed(course):
 
     in_line(
         course.engine,
-        ROW,
+        receipts.ROW,
         course.delivered(order, course.worker()),
         lambda: confirm(never_claimed, world),
         id=order.receipt_id,

@@ -35,6 +35,7 @@ FEED = "SELECT id, place FROM payconfirm.outbox WHERE place > :after ORDER BY pl
 
 ALONE_WHILE_TAKING = {"pg_try_advisory_xact_lock(%(lock)s)": "true"}
 ALONE_WHILE_MARKING = {"pg_advisory_xact_lock(%(lock)s)": "1"}
+LEASE = {"(leased_until IS NULL OR leased_until <= clock_timestamp())": "true"}
 EARLIER_FIRST = {"e.leased_until > clock_timestamp()": "false"}
 MARKED_ONCE = {" AND published_at IS NULL\n            ORDER BY number": ""}
 SKIPPED = {" FOR UPDATE SKIP LOCKED": ""}
@@ -150,6 +151,17 @@ def test_two_relays_at_once_take_every_event_once(course, new_relay, guarded):
     numbers = [event.number for events in taken for event in events.result()]
     assert len(set(numbers)) == len(CROWD)
     assert len(numbers) == len(CROWD) * (1 if guarded else 2)
+
+
+@with_control
+def test_what_a_slow_relay_has_taken_is_left_to_it(course, new_relay, subscriber, guarded):
+    slow, quick, stop = new_relay(), new_relay({} if guarded else LEASE), Stop()
+    rejected(course.ledger, "r1")
+
+    with stopped(lambda: publish_events(replace(slow, events=Slowly(slow.events, stop))), stop):
+        publish_events(quick)
+
+    assert len(subscriber()) == (1 if guarded else 2)
 
 
 @with_control

@@ -44,7 +44,7 @@ def test_two_that_reserve_at_the_same_moment(course, open_two, second_is, end, i
     Neither can see the other's row as it will be: only the unique index tells them apart.
     """
     if not indexed:
-        course.run("DROP INDEX payconfirm.one_payment_per_order")
+        course.run("DROP INDEX IF EXISTS payconfirm.one_payment_per_order")
     first, second = open_two(second_is)
 
     in_line(course.engine, SHELF, *[course.delivered(order, course.worker()) for order in (first, second)])

@@ -21,7 +21,7 @@ RELEASED_IN_THE_OTHER_ORDER = {"ORDER BY sku FOR UPDATE": "ORDER BY sku DESC FOR
 
 
 def drop_check(course):
-    course.run("ALTER TABLE payconfirm.stock DROP CONSTRAINT stock_available_check")
+    course.run("ALTER TABLE payconfirm.stock DROP CONSTRAINT IF EXISTS stock_available_check")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ class Case:
     jitter: float
     #: The call that was answered, where it was no look-up.
     call: str = ""
+    #: What the shop's own hook said, where it refused or failed.
+    shop_said: str = ""
 
     @classmethod
     def of(
@@ -74,6 +76,8 @@ class Case:
 
     def message(self, reason: Reason | None) -> str:
         """What a person reads beside the reason: the gateway's own words where it had any."""
+        if reason is Reason.REFUSED_BY_HOOK:
+            return self.shop_said or self.confirmation.message
         if reason is Reason.DECLINED:
             return self.confirmation.message
         if reason in (Reason.AMOUNT_MISMATCH, Reason.CURRENCY_MISMATCH) and isinstance(self.answer, GatewayReceipt):

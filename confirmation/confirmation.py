@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from confirmation.order import Order
-from confirmation.states import FINAL, Reason, State
+from confirmation.states import FINAL, Hooked, Reason, State
 
 #: So many claims in a row may write nothing more; the next one gives the receipt to people.
 MOST_IDLE_CLAIMS = 5
@@ -91,6 +91,8 @@ class Confirmation:
     cancel_number: int = 1
     cancel_refused: bool = False
     owns_order: bool = False
+    #: What the shop's own tables know of it; None: nothing, or nothing any more.
+    hooked: Hooked | None = None
     hold: Hold | None = field(default=None, compare=False)
 
     @property

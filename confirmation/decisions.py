@@ -5,7 +5,7 @@ the small functions above it, whose name says what happens. `decide` looks up th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -302,6 +302,16 @@ def decide_refused(case: Case, refusal: Refusal) -> Decision:
     if not case.past_deadline:
         return park(case)
     return _ask(Reason.ORDER_UNDECIDED) if paid else _reject(case, Reason.DEADLINE_EXCEEDED)
+
+
+#: The shop's own hook failed: as a gateway without a word, but for money that is back already, which no day is needed for.
+HOOK_FAILED = TABLE[Seen.NO_WORD]._replace(voiding=park_until_deadline)
+
+
+def decide_hook_failed(case: Case) -> Decision:
+    """Say what becomes of a receipt whose commit the shop's own hook couldn't be part of."""
+    cell: Cell = getattr(HOOK_FAILED, case.confirmation.state.value)
+    return replace(cell(case), reason=Reason.HOOK_FAILED)
 
 
 def _reject(case: Case, reason: Reason) -> Decision:

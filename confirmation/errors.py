@@ -3,6 +3,8 @@
     ConfirmationError
     ├── ClaimLost            stop; another worker may be on it
     ├── DifferentDocument    keep the message as a dead letter; nothing was changed
+    ├── HookFailed           record it and try again later, or ask people; nothing was written
+    ├── HookRefused          end it without the shop: no money moves, or it goes back; nothing was written
     ├── StoreBusy            park; nothing was written
     └── StoreUnavailable     wait with the message unacknowledged and try again
 
@@ -20,6 +22,14 @@ class ClaimLost(ConfirmationError):
 
 class DifferentDocument(ConfirmationError):
     """The receipt is used by a different order document; nothing was changed."""
+
+
+class HookFailed(ConfirmationError):
+    """The shop's own part of a commit failed, its words are the message; nothing was written."""
+
+
+class HookRefused(ConfirmationError):
+    """The shop's own part of a commit says no, its words are the message; nothing was written."""
 
 
 class StoreBusy(ConfirmationError):

@@ -12,9 +12,9 @@ from confirmation import waits
 from confirmation.answers import Absent, Answer, Cancelled, Refused, Seen, Silence
 from confirmation.cases import Case
 from confirmation.confirmation import Confirmation, Hold
-from confirmation.decisions import Decision, Refusal, Verb, decide, decide_refused
+from confirmation.decisions import Decision, Refusal, Verb, decide, decide_hook_failed, decide_refused
 from confirmation.decisions import park as wait_for_a_call
-from confirmation.errors import ClaimLost
+from confirmation.errors import ClaimLost, HookFailed, HookRefused
 from confirmation.events import Event, EventType, told
 from confirmation.ports import Commit, Step, Stock, World
 from confirmation.states import Reason, State
@@ -43,7 +43,7 @@ def submit(confirmation: Confirmation, world: World) -> Confirmation:
     answer = world.gateway.submit(confirmation.receipt_id, start_by=start_by)
     case = replace(_case(confirmation, answer, world), call="submit")
     if case.seen is Seen.PAID:
-        return commit(case, Decision(Verb.COMMIT), world)
+        return act(case, Decision(Verb.COMMIT), world)
     heard = _hear(confirmation, answer, _now(confirmation, world))
     step = Step(case.call, _say(case), "look up")
     lease = world.terms.lookup_lease_seconds
@@ -104,7 +104,8 @@ def start_voiding(case: Case, decision: Decision, world: World) -> Confirmation:
     What was seen is forgotten: a cancel that had failed before was not one of ours, and is tried once more.
     """
     voiding = _enter(case.confirmation, State.VOIDING, decision.reason)
-    after = replace(voiding, void_reason=decision.reason, seen=None, looks=0)
+    message = case.message(decision.reason)
+    after = replace(voiding, void_reason=decision.reason, message=message, seen=None, looks=0)
     lease = world.terms.lookup_lease_seconds
     released = replace(_commit(case, decision, after, world), stock=Stock.RELEASE, lease_seconds=lease)
     return world.store.write(released)
@@ -121,7 +122,7 @@ def cancel(case: Case, decision: Decision, world: World) -> Confirmation:
     answer = world.gateway.cancel(sending.receipt_id, cancel_id, start_by=start_by)
     sent = replace(_case(sending, answer, world), call="cancel")
     if sent.seen is Seen.CANCELLED:
-        return settle_void(sent, Decision(Verb.SETTLE_VOID, sending.void_reason), world)
+        return act(sent, Decision(Verb.SETTLE_VOID, sending.void_reason), world)
     parked = replace(sending, cancel_refused=isinstance(answer, Refused), parks=sending.parks + 1)
     wait = waits.backoff(sending.parks, world.jitter())
     return world.store.write(Commit(sending, parked, Step(sent.call, _say(sent), "look up"), wait=wait))
@@ -179,10 +180,17 @@ ACTS: dict[Verb, Act] = {
 
 
 def act(case: Case, decision: Decision, world: World) -> Confirmation:
-    """Do what was decided; where that is a call, once one is free."""
+    """Do what was decided, or what comes of it where the shop has no part in it; a call, once one is free."""
     if decision.verb in CALLS and not world.budget(urgent=_buyer_waits(case.confirmation, world)):
         return wait_(case, wait_for_a_call(case), world)
-    return ACTS[decision.verb](case, decision, world)
+    try:
+        return ACTS[decision.verb](case, decision, world)
+    except HookRefused as refused:
+        case = replace(case, shop_said=str(refused))
+        return act(case, decide_refused(case, Refusal.REFUSED_BY_HOOK), world)
+    except HookFailed as failed:
+        case = replace(case, shop_said=str(failed))
+        return act(case, decide_hook_failed(case), world)
 
 
 # The row as it becomes ------------------------------------------------------------------------------------------------
@@ -191,6 +199,7 @@ def act(case: Case, decision: Decision, world: World) -> Confirmation:
 def _enter(confirmation: Confirmation, state: State, reason: Reason | None) -> Confirmation:
     """The row in its new state: what belonged to the old one is forgotten."""
     in_review = state is State.REVIEW
+    keeps_message = in_review or state is State.VOIDED
     keeps_order = state is State.SUBMITTING or (in_review and confirmation.origin is State.SUBMITTING)
     return replace(
         confirmation,
@@ -198,7 +207,7 @@ def _enter(confirmation: Confirmation, state: State, reason: Reason | None) -> C
         reason=reason,
         review_from=confirmation.origin if in_review else None,
         owns_order=keeps_order,
-        message=confirmation.message if in_review else "",
+        message=confirmation.message if keeps_message else "",
         parks=0,
     )
 
@@ -258,7 +267,7 @@ def _now(confirmation: Confirmation, world: World) -> datetime:
 
 def _step(case: Case, decision: Decision, detail: str = "") -> Step:
     decided = f"{decision.verb}: {decision.reason}" if decision.reason else decision.verb.value
-    return Step(case.call or case.confirmation.state.value, _say(case), decided, detail)
+    return Step(case.call or case.confirmation.state.value, _say(case), decided, detail or case.shop_said)
 
 
 def _commit(case: Case, decision: Decision, after: Confirmation, world: World) -> Commit:

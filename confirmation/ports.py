@@ -92,6 +92,9 @@ class Commit:
 class Store(Protocol):
     """The rows: the truth. Every write matches only the fence and the state that the worker knows.
 
+    Where the shop has a hook, its part of a commit (`hooks.py`) is in that commit's transaction. `HookRefused` and
+    `HookFailed` from a write mean that nothing was written, the hook's own statements included.
+
     `ClaimLost` from a write means that nothing was changed but the step, which is kept, and that the row is due now
     unless it has ended. `StoreUnavailable` means that the answer is in the row.
     """

@@ -65,5 +65,12 @@ class Reason(StrEnum):
     ORDER_UNDECIDED = "order_undecided"
 
 
+class Hooked(StrEnum):
+    """What the shop's own tables know of a receipt, by what its hook was last called for."""
+
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+
+
 #: A receipt rejected for these was never ours to judge: another document may take it over.
 REPLACEABLE = frozenset({Reason.ORDER_MISMATCH, Reason.RECEIPT_NOT_FOUND})

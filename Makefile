@@ -3,6 +3,7 @@
 .PHONY: help setup demo up test check simulate psql fmt lock clean
 
 IN_VENV := @python3 -m sandbox.setup
+STORY = $(if $(SEED),--seed $(SEED)) $(if $(RECEIPTS),--receipts $(RECEIPTS))
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml
 
 help: ## show this
@@ -11,8 +12,8 @@ help: ## show this
 setup: ## build .venv from the lock file (every other target does it when needed)
 	$(IN_VENV) echo "setup: .venv is current"
 
-demo: ## all of it on this machine, embedded (or on DATABASE_URL and REDIS_URL): a rush of buyers; ends by itself
-	$(IN_VENV) python -m sandbox demo
+demo: ## all of it on this machine, embedded (or on DATABASE_URL and REDIS_URL): a rush of buyers; ends by itself; KILL=1 kills workers, CHAOS=1 everything
+	$(IN_VENV) python -m sandbox demo $(if $(filter-out 0,$(KILL)),--kill) $(if $(filter-out 0,$(CHAOS)),--chaos) $(STORY)
 
 up: ## the same, staying up, without the rush; prints addresses and lines to try
 	$(IN_VENV) python -m sandbox demo --stay
@@ -24,7 +25,7 @@ check: ## format, lint, types, import rules, unit tests
 	$(IN_VENV) sh -exc 'ruff format --check; ruff check; mypy; lint-imports; check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml; python -m pytest tests/unit'
 
 simulate: ## the rules under a seeded scheduler: SEED=… RECEIPTS=…
-	$(IN_VENV) python -m sandbox simulate $(if $(SEED),--seed $(SEED)) $(if $(RECEIPTS),--receipts $(RECEIPTS))
+	$(IN_VENV) python -m sandbox simulate $(STORY)
 
 psql: ## open psql on the PostgreSQL of `make up`
 	$(IN_VENV) python -m sandbox servers --psql

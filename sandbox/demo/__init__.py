@@ -2,7 +2,8 @@
 
 Read `once.py` first: the demo from its first line to its last. `ground.py` is what it stands on, `house.py` starts the
 processes (each a program of `programs.py`), `cast.py` says who comes and what must become of them, `rush.py` has them
-buy through `doors.py`, `checks.py` adds everything up, `report.py` shows it. `stay.py` is `make up`.
+buy through `doors.py`, `checks.py` adds everything up, `report.py` shows it. With `KILL=1` or `CHAOS=1`, `plan.py` says
+what is done to the house meanwhile, and `wrecker.py` does it. `stay.py` is `make up`.
 """
 
 from sandbox.demo.command import main

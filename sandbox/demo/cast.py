@@ -17,7 +17,7 @@ CONFIRMED: End = (State.CONFIRMED.value, None)
 ARRIVALS_PER_SECOND = 80
 #: A copy comes this much later at the most, so that it meets the first at work, or done.
 COPY_WITHIN_SECONDS = 1.0
-#: One receipt in ten is delivered again.
+#: One receipt in ten is delivered again, unless more are asked for.
 COPIES_SHARE = 0.1
 #: The scarce item has stock for one buyer in three.
 SCARCE_STOCK_SHARE = 0.05
@@ -101,15 +101,18 @@ class Buyer:
         return int(self.document["amount"])
 
 
-def invite(seed: int, receipts: int) -> list[Buyer]:
-    """Say who comes, in the order of their arrival. The same seed invites the same buyers."""
+def invite(
+    seed: int, receipts: int, *, seconds: float | None = None, copies_share: float = COPIES_SHARE
+) -> list[Buyer]:
+    """Say who comes within so many seconds, in the order of arrival. The same seed invites the same buyers."""
     chance = random.Random(seed)  # noqa: S311 - a story, no secret
     special = [kind for kind in Kind if kind is not Kind.PLAIN for _ in range(math.ceil(kind.share * receipts))]
     kinds = [*special, *[Kind.PLAIN] * (receipts - len(special) - special.count(Kind.TWO_RECEIPTS))]
     buyers = [buyer for number, kind in enumerate(kinds) for buyer in _come(chance, kind, number + 1)]
     chance.shuffle(buyers)
-    seconds = receipts / ARRIVALS_PER_SECOND
-    return sorted((_arrive(chance, buyer, seconds) for buyer in buyers), key=lambda buyer: buyer.arrives_seconds)
+    seconds = receipts / ARRIVALS_PER_SECOND if seconds is None else seconds
+    arriving = (_arrive(chance, buyer, within_seconds=seconds, copies_share=copies_share) for buyer in buyers)
+    return sorted(arriving, key=lambda buyer: buyer.arrives_seconds)
 
 
 def stock_for(buyers: list[Buyer]) -> dict[str, int]:
@@ -150,9 +153,9 @@ def _receipt(kind: Kind, document: dict[str, Any], item: Item) -> dict[str, Any]
     }
 
 
-def _arrive(chance: random.Random, buyer: Buyer, within_seconds: float) -> Buyer:
+def _arrive(chance: random.Random, buyer: Buyer, *, within_seconds: float, copies_share: float) -> Buyer:
     """Choose when and through which doors. Those whom the gateway doesn't know take longest, and come first."""
-    copies = chance.choice((1, 2)) if chance.random() < COPIES_SHARE else 0
+    copies = chance.choice((1, 2)) if chance.random() < copies_share else 0
     first = chance.choice(tuple(Door))
     other = Door.CELERY if first is Door.HTTP else Door.HTTP
     return replace(

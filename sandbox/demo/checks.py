@@ -7,7 +7,24 @@ from typing import Any
 
 from confirmation.states import State
 from sandbox.demo.cast import CONFIRMED, SCARCE, Kind
+from sandbox.demo.plan import Deed
 from sandbox.demo.rush import Ending
+
+
+@dataclass(frozen=True)
+class Done:
+    """What was done to the house, and what that asked of others."""
+
+    deeds: Mapping[Deed, int]
+    #: The gateway's faults that met a call, by name.
+    faults: Mapping[str, int]
+    #: Documents sent again since Redis may have lost their message, and times that a door said "not now".
+    asked_again: int = 0
+    put_off: int = 0
+    #: Writes of workers that had lost their claim.
+    stale_steps: int = 0
+    #: Whether PostgreSQL and Redis were left alone, being somebody's.
+    spared: bool = False
 
 
 @dataclass(frozen=True)
@@ -19,6 +36,7 @@ class Books:
     stock_set: Mapping[str, int]
     stock_left: Mapping[str, int]
     audit: Mapping[str, Any]
+    done: Done | None = None
 
     @property
     def confirmed_won(self) -> int:
@@ -47,7 +65,7 @@ class Books:
 
 def complaints(books: Books) -> list[str]:
     """Say everything that doesn't add up; nothing when all does."""
-    return [*_endings(books), *_orders(books), *_money(books), *_stock(books), *_audit(books)]
+    return [*_endings(books), *_orders(books), *_money(books), *_stock(books), *_audit(books), *_done(books)]
 
 
 def _endings(books: Books) -> Iterator[str]:
@@ -95,3 +113,9 @@ def _stock(books: Books) -> Iterator[str]:
 def _audit(books: Books) -> Iterator[str]:
     if not books.audit["ok"]:
         yield f"the audit found something: {books.audit['findings']}"
+
+
+def _done(books: Books) -> Iterator[str]:
+    """A demo that did less to the house than it says has shown less."""
+    if books.done and not books.done.deeds[Deed.KILL_WORKER]:
+        yield "no worker was killed"

@@ -19,6 +19,8 @@ from sandbox.demo.programs import HouseProblem, Program, programs_first, read_pr
 #: As long as the real gateway takes, so that a rate and a latency mean something.
 LOOKUP_SECONDS, APPROVE_SECONDS = "0.02", "0.15"
 WORKERS = 2
+#: What a worker's log holds once it takes messages.
+READY = " ready."
 #: A control call takes milliseconds, a command a second or two; this is for a machine that is busy.
 PATIENCE_SECONDS = 60.0
 
@@ -52,13 +54,18 @@ class House:
 
     gateway_url: str
     web_url: str
+    relay: Program
+    workers: list[Program]
 
-    def __init__(self, folder: Path, ground: Ground, environment: Mapping[str, str], *, gateway_port: int) -> None:
+    def __init__(
+        self, folder: Path, ground: Ground, environment: Mapping[str, str], *, gateway_port: int, workers: int = WORKERS
+    ) -> None:
         self.addresses = ground.addresses
         self.keys = Keys()
         self._ground = ground
         self._logs = folder
         self._gateway_port = gateway_port
+        self._number_of_workers = workers
         self._lines = read_procfile()
         self._stopping = ExitStack()
         self._working = ExitStack()
@@ -89,15 +96,15 @@ class House:
         self._start_gateway()
         self.run(*self._lines["release"])
         self._stopping.push(self._working)  # after the gateway, so that it is stopped before it
-        relay, workers, web = self._start_the_procfile()
+        self.relay, self.workers, web = self._start_the_procfile()
         if stock:
             self.run("python", "-c", SET_STOCK, *(f"{sku}={available}" for sku, available in stock.items()))
-        relay.wait_until(_said("relay.started"))
-        for worker in workers:
-            worker.wait_until(_said(" ready."))
+        self.relay.wait_until(_said("relay.started"))
+        for worker in self.workers:
+            worker.wait_until(_said(READY))
         self.web_url = web.wait_until(_web_url)
         took = f"{time.monotonic() - began:.1f} s"
-        say(f"schema, gateway, {WORKERS} workers, relay and web are up, stock is there ({took})")
+        say(f"schema, gateway, {len(self.workers)} workers, relay and web are up, stock is there ({took})")
 
     def check(self) -> None:
         """Raise `HouseProblem` if any program or server has ended by itself, `Interrupted` if somebody wants an end."""
@@ -137,7 +144,7 @@ class House:
     def _start_the_procfile(self) -> tuple[Program, list[Program], Program]:
         """Start in the order in which they are stopped backwards: web, workers, relay."""
         (relay,) = self._start(self._working, {"relay": self._lines["relay"]})
-        names = [f"worker-{number + 1}" for number in range(WORKERS)]
+        names = [f"worker-{number + 1}" for number in range(self._number_of_workers)]
         workers = self._start(self._working, dict.fromkeys(names, self._lines["worker"]))
         (web,) = self._start(self._working, {"web": self._lines["web"]})
         return relay, workers, web

@@ -3,7 +3,11 @@
 import json
 import os
 import time
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sandbox import servers
 from sandbox.demo import report
 from sandbox.demo.cast import Buyer, Kind, invite, stock_for
-from sandbox.demo.checks import Books, complaints
+from sandbox.demo.checks import Books, Done, complaints
 from sandbox.demo.ground import (
     Ground,
     forget_what_is_ours,
@@ -25,14 +29,43 @@ from sandbox.demo.ground import (
 )
 from sandbox.demo.house import House
 from sandbox.demo.interrupts import heed
+from sandbox.demo.plan import Harm, Planned, gateway_faults, plan
 from sandbox.demo.programs import HouseProblem
-from sandbox.demo.rush import Ending, rush
+from sandbox.demo.rush import Rush, rush
+from sandbox.demo.wrecker import Wrecker
+from sandbox.servers import Addresses
 
 #: 0 or 1: in both cases it says what it found.
 AUDIT = ("python", "-m", "worker", "audit", "--gateway", "--json")
 
 
-def run_once(console: Console, seed: int, receipts: int) -> int:
+@dataclass(frozen=True)
+class Story:
+    """All that is decided before the demo begins: the same seed tells it once more."""
+
+    seed: int
+    receipts: int
+    harm: Harm = Harm.NONE
+
+    @property
+    def seconds(self) -> float:
+        """For how long buyers rush in."""
+        return self.harm.rush_seconds(self.receipts)
+
+    def buyers(self) -> list[Buyer]:
+        """Who comes."""
+        return invite(self.seed, self.receipts, seconds=self.seconds, copies_share=self.harm.value.copies_share)
+
+    def faults(self, buyers: list[Buyer]) -> list[dict[str, Any]]:
+        """What the gateway does wrong, before what it does to buyers whose kind says so."""
+        return gateway_faults(self.seed, buyers) if self.harm.chaos else []
+
+    def deeds(self, ground: Ground) -> list[Planned]:
+        """What is done to the house."""
+        return plan(self.seed, self.harm, self.seconds, servers_are_ours=ground.ours is not None)
+
+
+def run_once(console: Console, story: Story) -> int:
     """Run the demo and return 0 if everything adds up; else raise, with the logs kept, or return 1."""
     began = time.monotonic()
     given = given_addresses()
@@ -40,15 +73,11 @@ def run_once(console: Console, seed: int, receipts: int) -> int:
         refuse_a_used_schema(given)
         console.print(whose(given), soft_wrap=True)
     forget_what_is_ours()
-    buyers = invite(seed, receipts)
     with throw_away_folder() as folder:
-        if given:
-            books = _on(Ground(given), folder, buyers, console)
-        else:
-            with servers.start(folder / "servers", durable=False) as ours:
-                started = f"{ours} are up ({time.monotonic() - began:.1f} s)"
-                console.print(started, soft_wrap=True)
-                books = _on(Ground(ours.addresses, ours), folder, buyers, console)
+        with _ground(given, folder / "servers", story.harm) as ground:
+            if ground.ours:
+                console.print(f"{ground.ours} are up ({time.monotonic() - began:.1f} s)", soft_wrap=True)
+            books = _on(ground, folder, story, console)
         heed()
         wrong = complaints(books)
         report.show(console, books, wrong)
@@ -59,27 +88,64 @@ def run_once(console: Console, seed: int, receipts: int) -> int:
     return 0
 
 
-def _on(ground: Ground, folder: Path, buyers: list[Buyer], console: Console) -> Books:
-    stock = stock_for(buyers)
+@contextmanager
+def _ground(given: Addresses | None, folder: Path, harm: Harm) -> Iterator[Ground]:
+    """Take the servers that are given, or start some; such as keep what they acknowledged if they will be killed."""
+    if given:
+        yield Ground(given)
+        return
+    with servers.start(folder, durable=harm.chaos) as ours:
+        try:
+            yield Ground(ours.addresses, ours)
+        finally:
+            ours.discard()
+
+
+def _on(ground: Ground, folder: Path, story: Story, console: Console) -> Books:
+    buyers = story.buyers()
+    stock, faults = stock_for(buyers), story.faults(buyers)
     # The rush is one shop with one key, and comes faster than a shop's own rate allows.
     environment = {**os.environ, "POST_RATE": "0", "WEB_PORT": "0"}
-    with House(folder, ground, environment, gateway_port=0) as house:
+    with House(folder, ground, environment, gateway_port=0, workers=story.harm.value.workers) as house:
         house.open(stock, console.print)
-        _prepare_gateway(house, buyers)
-        endings = _rush(house, buyers, console)
+        _prepare_gateway(house, buyers, faults)
+        wrecker = Wrecker(house, ground, story.deeds(ground), console.print) if story.harm.kills else None
+        rushed = _rush(house, buyers, console, wrecker)
         audit = _audit_while_stopping(house)
         ledger = house.control("GET", "/sandbox/ledger")
-        return Books(endings, ledger, stock, look_at(ground.addresses).available, audit)
+        kept = look_at(ground.addresses)
+        done = (
+            Done(
+                wrecker.done,
+                _met(house, faults),
+                rushed.asked_again,
+                rushed.put_off,
+                kept.stale_steps,
+                spared=story.harm.chaos and ground.ours is None,
+            )
+            if wrecker
+            else None
+        )
+        return Books(rushed.endings, ledger, stock, kept.available, audit, done)
 
 
-def _prepare_gateway(house: House, buyers: list[Buyer]) -> None:
+def _prepare_gateway(house: House, buyers: list[Buyer], faults: list[dict[str, Any]]) -> None:
     """Let the payment windows have happened, and script what goes wrong at the gateway."""
     house.control("POST", "/sandbox/receipts", [buyer.receipt for buyer in buyers if buyer.receipt])
-    faults = {Kind.DECLINED: "decline", Kind.ANSWER_LOST: "lost_answer"}
-    for buyer in buyers:
-        if fault := faults.get(buyer.kind):
-            script = {"call": "approve", "fault": fault, "receipt_id": buyer.receipt_id}
-            house.control("POST", "/sandbox/faults", script)
+    by_kind = {Kind.DECLINED: "decline", Kind.ANSWER_LOST: "lost_answer"}
+    scripts = [
+        {"call": "approve", "fault": by_kind[buyer.kind], "receipt_id": buyer.receipt_id}
+        for buyer in buyers
+        if buyer.kind in by_kind
+    ]
+    for script in (*faults, *scripts):
+        house.control("POST", "/sandbox/faults", script)
+
+
+def _met(house: House, faults: list[dict[str, Any]]) -> Counter[str]:
+    """How many of these faults met a call."""
+    left = {(fault["receipt_id"], fault["call"]) for fault in house.control("GET", "/sandbox/faults")["faults"]}
+    return Counter(fault["fault"] for fault in faults if (fault["receipt_id"], fault["call"]) not in left)
 
 
 def _audit_while_stopping(house: House) -> dict[str, Any]:
@@ -93,8 +159,8 @@ def _audit_while_stopping(house: House) -> dict[str, Any]:
     return found
 
 
-def _rush(house: House, buyers: list[Buyer], console: Console) -> list[Ending]:
+def _rush(house: House, buyers: list[Buyer], console: Console, wrecker: Wrecker | None) -> Rush:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         told = progress.add_task(f"{len(buyers)} receipts rush in", total=len(buyers))
-        return rush(buyers, house, lambda: progress.advance(told))
+        return rush(buyers, house, lambda: progress.advance(told), wrecker)

@@ -33,10 +33,16 @@ class Program:
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
-        self.log = folder / f"{name}.log"
+        self._folder = folder
+        self._lives = 0
         self._command = [*_dies_with_us(), *command]
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        """Its log; one that was started again has another, so that the words of the dead aren't taken for its own."""
+        return self._folder / (f"{self.name}.log" if self._lives < 2 else f"{self.name}-{self._lives}.log")
 
     @property
     def said(self) -> str:
@@ -45,6 +51,7 @@ class Program:
 
     def start(self) -> None:
         """Start it, in a session of its own: Ctrl-C must reach us first, so that the order of stopping is ours."""
+        self._lives += 1
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -73,10 +80,22 @@ class Program:
         if code is not None:
             raise HouseProblem(self._last_words(f"ended by itself with {code}"))
 
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal. Nothing happens when it has ended."""
+        if self._process:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash would. It then counts as not started, not as ended by itself."""
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.wait()
+
     def tell_to_end(self) -> None:
         """Ask it to finish what it does and end."""
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
+        self.send(signal.SIGTERM)
+        self.send(signal.SIGCONT)  # one that was stopped would never hear of it
 
     def wait_for_end(self) -> None:
         """Wait until it has ended; kill it when it takes too long."""

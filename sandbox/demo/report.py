@@ -11,13 +11,25 @@ from rich.text import Text
 
 from confirmation.states import Reason, State
 from sandbox.demo.cast import ARRIVALS_PER_SECOND, CONFIRMED, SCARCE, SHELF, SOLD_OUT, Door, End, Kind
-from sandbox.demo.checks import Books
+from sandbox.demo.checks import Books, Done
 from sandbox.demo.house import APPROVE_SECONDS, LOOKUP_SECONDS
+from sandbox.demo.plan import Deed
 from sandbox.demo.rush import Ending
 
 #: Fits beside a terminal's edge, and in a log that nobody gave a width.
 WIDTH = 96
 COLOURS: dict[str, str] = {State.CONFIRMED: "green", State.REJECTED: "yellow", State.VOIDED: "cyan"}
+
+#: Where nearly everything is wrong, more of it says no more.
+MOST_SHOWN = 20
+#: Nobody waits for so long in a house that is left alone.
+SLOW_SECONDS = 3
+FAULTS_IN_WORDS = {
+    "lost_answer": "answer of the gateway lost",
+    "hang": "answer of the gateway late by 2 or 3 s",
+    "http_500": "error of the gateway (500), whether it did what was asked or not",
+    "http_429": "call refused by the gateway as too fast (429)",
+}
 
 MEANS: dict[End, str] = {
     CONFIRMED: "charged once, stock sold",
@@ -34,8 +46,10 @@ MEANS: dict[End, str] = {
 def show(console: Console, books: Books, wrong: list[str]) -> None:
     """Print the report, and as the last line whether everything adds up."""
     console.print(Group(*_parts(books)), width=min(WIDTH, console.width))
-    for complaint in wrong:
+    for complaint in wrong[:MOST_SHOWN]:
         console.print(f"  wrong: {complaint}", style="red", markup=False, highlight=False)
+    if wrong[MOST_SHOWN:]:
+        console.print(f"  and {len(wrong) - MOST_SHOWN} more", style="red", highlight=False)
     if wrong:
         console.print(
             f"{len(wrong)} things don't add up." if wrong[1:] else "One thing doesn't add up.", style="bold red"
@@ -47,7 +61,10 @@ def show(console: Console, books: Books, wrong: list[str]) -> None:
 def _parts(books: Books) -> Iterator[RenderableType]:
     yield _outcomes(books.endings)
     yield _stock(books)
-    yield _figures([*_speed(books.endings), *_money(books), *_audit(books)])
+    if books.done:
+        yield _deeds(books.endings, books.done)
+    cost = _cost(books.endings, books.done) if books.done else ()
+    yield _figures([*_speed(books), *_money(books), *_audit(books), *cost])
 
 
 def _outcomes(endings: list[Ending]) -> Table:
@@ -72,19 +89,72 @@ def _stock(books: Books) -> Table:
     return table
 
 
-def _speed(endings: list[Ending]) -> Iterator[tuple[str, str]]:
-    """Speed without the receipts that the gateway doesn't know: they wait by the rules, not for us."""
-    timed = [ending for ending in endings if ending.buyer.kind is not Kind.UNKNOWN]
+def _deeds(endings: list[Ending], done: Done) -> Table:
+    table = _table("What was done to it", "Count", "What")
+    for deed in Deed:
+        if times := done.deeds.get(deed):
+            table.add_row(str(times), deed.value)
+    for fault, words in FAULTS_IN_WORDS.items():
+        if times := done.faults.get(fault):
+            table.add_row(str(times), words)
+    table.add_row(str(_copies(endings)), "copy of a document, through either door")
+    if done.spared:
+        table.add_row("0", "server killed: PostgreSQL and Redis are yours, so this part is left out")
+    return table
+
+
+def _cost(endings: list[Ending], done: Done) -> Iterator[tuple[str, str]]:
+    """What that took, and from whom."""
+    seconds = sorted(ending.seconds for ending in _timed(endings))
+    slow = sum(each > SLOW_SECONDS for each in seconds)
+    yield (
+        "What it took",
+        (
+            f"the slowest receipt took {seconds[-1]:.1f} s, and {slow} of {len(seconds)} more than {SLOW_SECONDS} s:"
+            " what a killed worker had begun is looked at again once its lease is over, 18 s at most"
+        ),
+    )
+    if done.asked_again or done.put_off:
+        yield (
+            "Asked again",
+            (
+                f"{done.asked_again} buyers by Celery: their message may have been lost with Redis, so they sent the"
+                " same document again, which is the same job. Nobody had to who came by HTTP"
+            ),
+        )
+        yield "", f"{done.put_off} times a door said that it can't take a document now, and took it a little later"
+    if done.stale_steps:
+        yield (
+            "Came too late",
+            f"{done.stale_steps} answers to workers that had lost their claim: noted, nothing changed",
+        )
+    yield "Nothing lost", f"{sum(ending.right for ending in endings)} of {len(endings)} receipts ended as they should"
+
+
+def _timed(endings: list[Ending]) -> list[Ending]:
+    """Those whose speed is ours; the receipts that the gateway doesn't know wait by the rules."""
+    return [ending for ending in endings if ending.buyer.kind is not Kind.UNKNOWN]
+
+
+def _copies(endings: list[Ending]) -> int:
+    return sum(len(ending.buyer.doors) - 1 for ending in endings)
+
+
+def _speed(books: Books) -> Iterator[tuple[str, str]]:
+    endings, timed = books.endings, _timed(books.endings)
     seconds = max(ending.told_at for ending in timed) - min(ending.sent_at for ending in timed)
     waits = sorted(ending.seconds * 1000 for ending in timed)
     doors = Counter(ending.buyer.doors[0] for ending in endings)
-    copies = sum(len(ending.buyer.doors) - 1 for ending in endings)
     yield (
         "Delivered",
-        (f"{doors[Door.HTTP]} receipts by HTTP, {doors[Door.CELERY]} by Celery, and {copies} copies through both"),
+        (
+            f"{doors[Door.HTTP]} receipts by HTTP, {doors[Door.CELERY]} by Celery,"
+            f" and {_copies(endings)} copies through both"
+        ),
     )
     rate = f"{len(timed) / seconds:.0f} receipts a second"
-    yield "Rate", f"{rate}; only {ARRIVALS_PER_SECOND} a second are sent, so it can't be higher"
+    only = f"; only {ARRIVALS_PER_SECOND} a second are sent, so it can't be higher"
+    yield "Rate", f"{rate}{', from the first sent to the slowest told' if books.done else only}"
     yield (
         "Time to final",
         (f"p50 {_percentile(waits, 50):.0f} ms, p99 {_percentile(waits, 99):.0f} ms, the longest {waits[-1]:.0f} ms"),

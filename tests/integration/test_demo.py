@@ -1,5 +1,6 @@
 """`make demo` and `make up`: the whole house on one machine, and that it tells when something doesn't add up."""
 
+import asyncio
 import json
 import os
 import re
@@ -7,23 +8,33 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager
+from collections import Counter
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
+from kombu.exceptions import OperationalError
+from redis.asyncio import Redis
+from rich.console import Console
 
-from sandbox.demo import ground, interrupts
-from sandbox.demo.cast import SCARCE, Kind, invite, stock_for
-from sandbox.demo.checks import Books, complaints
-from sandbox.demo.programs import HouseProblem, Program, read_procfile
+from sandbox.demo import ground, interrupts, report
+from sandbox.demo.cast import SCARCE, Door, Kind, invite, stock_for
+from sandbox.demo.checks import Books, Done, complaints
+from sandbox.demo.doors import RESULT_KEY, Doors, Turned
+from sandbox.demo.plan import ONCE, Deed
+from sandbox.demo.programs import HouseProblem, Program, read_procfile, stop
 from sandbox.demo.rush import Ending
 
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "sandbox", "demo")
 STARTED, OPEN = " are up (", "stock is there"
+#: As few as still show everything.
+FEW = ("--receipts", "60", "--seed", "2")
 #: A machine that does everything else at the same time.
 PATIENCE_SECONDS = 90
 
@@ -96,6 +107,53 @@ def test_two_demos_beside_each_other_both_add_up():
 def descendants_when_open(demo):
     read_until(demo, OPEN)
     return descendants(demo.pid)
+
+
+@pytest.mark.timeout(300)  # as above; and whatever was begun by a worker that is killed waits for its lease, 18 s
+def test_workers_and_servers_are_killed_in_the_midst_of_a_rush_and_everything_adds_up():
+    """Beside each other, since most of the time of each is waiting for leases to end."""
+    with running(*DEMO, "--kill", *FEW) as kill, running(*DEMO, "--chaos", *FEW) as chaos:
+        below = [descendants_when_open(demo) for demo in (kill, chaos)]
+        said = [demo.communicate(timeout=2 * PATIENCE_SECONDS)[0] for demo in (kill, chaos)]
+
+    for demo, text, pids in zip((kill, chaos), said, below, strict=True):
+        assert demo.returncode == 0, text
+        assert "Everything adds up." in text
+        assert re.search(r"^ +\d+ +confirmed +charged once", text, re.MULTILINE), text
+        assert re.search(r"won kept there = [\d,]+ won confirmed here", text)
+        assert "Charged twice  no receipt" in text
+        assert "audit --gateway`: nothing found" in text
+        assert re.search(r"What it took +the slowest receipt took \d+\.\d s", text)
+        assert re.search(r"Nothing lost +60 of 60 receipts ended as they should", text)
+        assert how_often("worker killed", text) == len(re.findall(r" s  worker-\d killed$", text, re.MULTILINE)) > 0
+        assert how_often("copy of a document", text) > 0
+        assert max(map(len, text.splitlines()[3:])) <= 80
+        assert alive(pids) == []
+    assert [how_often(deed.value, said[0]) for deed in ONCE] == [0] * len(ONCE)
+    assert [how_often(deed.value, said[1]) for deed in ONCE] == [1] * len(ONCE), said[1]
+    for fault in ("answer of the gateway lost", "answer of the gateway late", "error of the gateway", "refused by"):
+        assert how_often(fault, said[0]) == 0 < how_often(fault, said[1]), fault
+    assert "they sent the same document again, which is the same job" in " ".join(said[1].split())
+    assert "Asked again" not in said[0]
+
+
+def how_often(deed, text):
+    """What the report counts of this."""
+    counted = re.search(rf"^ +(\d+) +[a-z ]*{re.escape(deed)}", text, re.MULTILINE)
+    return int(counted[1]) if counted else 0
+
+
+@pytest.mark.parametrize("words", ["postgres killed", "stopped"])
+def test_a_demo_that_is_interrupted_in_the_chaos_leaves_nothing_running(words):
+    """While a server is away, and while a worker is stopped that wouldn't hear of the end."""
+    with running(*DEMO, "--chaos", *FEW) as demo:
+        read_until(demo, words)
+        pids = descendants(demo.pid)
+
+        demo.send_signal(signal.SIGINT)
+        said = demo.communicate(timeout=PATIENCE_SECONDS)[0]
+
+    assert_stopped(demo, said, pids)
 
 
 @pytest.mark.parametrize(("words", "number"), [(STARTED, signal.SIGINT), (OPEN, signal.SIGINT), (OPEN, signal.SIGTERM)])
@@ -210,6 +268,38 @@ def test_a_program_that_ends_by_itself_is_told_with_its_last_words(tmp_path):
 
     with pytest.raises(HouseProblem, match=r"(?s)web ended by itself with 3.*web\.log.*no such port"):
         program.wait_until(lambda _: None)
+
+
+def test_a_program_that_was_killed_is_started_again_and_never_taken_for_one_that_ended_by_itself(tmp_path):
+    program = Program("worker-1", ["sh", "-c", "echo $$ ready.; exec sleep 600"], os.environ, tmp_path)
+    program.start()
+    first = program.wait_until(lambda said: said)
+
+    program.kill()
+    program.check()
+    program.start()
+
+    assert program.wait_until(lambda said: said) != first  # its own words, not those of the dead
+    program.check()
+    stop([program])
+    with pytest.raises(HouseProblem, match="worker-1 ended by itself"):
+        program.check()
+
+
+def test_a_program_that_is_stopped_hears_that_it_is_to_end(tmp_path):
+    program = Program(
+        "worker-1",
+        ["sh", "-c", "trap 'echo goodbye; exit' TERM; echo here; while :; do sleep 0.1; done"],
+        os.environ,
+        tmp_path,
+    )
+    program.start()
+    program.wait_until(lambda said: said)
+
+    program.send(signal.SIGSTOP)
+    stop([program])
+
+    assert program.said == "here\ngoodbye\n"
 
 
 def test_a_demo_refuses_a_database_that_somebody_uses(database_url, redis_url):
@@ -329,6 +419,91 @@ def test_every_kind_of_buyer_comes(receipts):
     assert sum(buyer.kind is Kind.SCARCE for buyer in buyers) > stock_for(buyers)[SCARCE.sku]
 
 
+# A shop whose broker was away ---------------------------------------------------------------------------------------
+
+
+class Sent:
+    """Celery, as far as a shop sends by it: away for the next so many tries, it keeps what was sent after them."""
+
+    def __init__(self):
+        self.receipt_ids, self.tries_away, self.four = [], 0, Event()
+
+    def send_task(self, _name, arguments, **_):
+        if self.tries_away:
+            self.tries_away -= 1
+            raise OperationalError
+        self.receipt_ids += [document["receipt_id"] for document in arguments]
+        if len(self.receipt_ids) == 4:
+            self.four.set()
+
+
+@asynccontextmanager
+async def listening(redis_url, *, patient):
+    async with Redis.from_url(redis_url, decode_responses=True) as redis:
+        doors = Doors(None, Sent(), redis, patient=patient)
+        hearing = asyncio.create_task(doors.hear())
+        await doors.listening.wait()
+        yield doors, redis
+        hearing.cancel()
+
+
+async def ordered(doors, *receipt_ids):
+    """Have these sent and waited for."""
+    waiting = {}
+    for receipt_id in receipt_ids:
+        document = {"receipt_id": receipt_id}
+        doors.expect(receipt_id)
+        await doors.send(Door.CELERY, document)
+        waiting[receipt_id] = asyncio.create_task(doors.wait(Door.CELERY, document))
+    await asyncio.sleep(0)
+    return waiting
+
+
+def stored(receipt_id):
+    return f"{RESULT_KEY}{receipt_id}", json.dumps({"status": "SUCCESS", "result": {"receipt_id": receipt_id}})
+
+
+def test_who_was_not_told_when_redis_went_asks_again_and_nobody_else(redis_url):
+    async def story():
+        async with listening(redis_url, patient=True) as (doors, redis):
+            waiting = await ordered(doors, "told", "stored", "lost")
+            await redis.publish(*stored("told"))
+            await waiting["told"]
+            await redis.set(*stored("stored"))  # it was published while nobody could hear it
+
+            await redis.client_kill_filter(_type="pubsub")
+            await waiting["stored"]
+            assert await asyncio.to_thread(doors._celery.four.wait, PATIENCE_SECONDS)
+
+            assert doors.asked_again == 1
+            assert doors._celery.receipt_ids == ["told", "stored", "lost", "lost"]
+            await redis.publish(*stored("lost"))
+            assert await waiting["lost"] == {"receipt_id": "lost"}
+
+    asyncio.run(story())
+
+
+def test_a_patient_shop_comes_again_until_the_broker_takes_its_document(redis_url):
+    async def story():
+        async with listening(redis_url, patient=True) as (doors, _):
+            doors._celery.tries_away = 2
+            await doors.send(Door.CELERY, {"receipt_id": "r"})
+            assert doors.put_off == 2
+            assert doors._celery.receipt_ids == ["r"]
+
+    asyncio.run(story())
+
+
+def test_where_no_server_is_lost_a_door_that_is_away_is_no_part_of_the_story(redis_url):
+    async def story():
+        async with listening(redis_url, patient=False) as (doors, _):
+            doors._celery.tries_away = 1
+            with pytest.raises(Turned):
+                await doors.send(Door.CELERY, {"receipt_id": "r"})
+
+    asyncio.run(story())
+
+
 # What doesn't add up is told ------------------------------------------------------------------------------------------
 
 
@@ -405,3 +580,51 @@ def test_what_the_audit_found_is_told(books):
     found = replace(books, audit={"ok": False, "findings": [{"check": "stock"}]})
 
     assert complaints(found) == ["the audit found something: [{'check': 'stock'}]"]
+
+
+# What was done to it is told -----------------------------------------------------------------------------------------
+
+
+def test_what_was_done_is_counted_and_the_slowest_receipt_named(books):
+    books.endings[7] = replace(books.endings[7], told_at=21.5)
+
+    told = shown(
+        replace(books, done=Done({Deed.KILL_WORKER: 3}, {"http_500": 5}, asked_again=4, put_off=2, stale_steps=1))
+    )
+
+    assert how_often("worker killed", told) == 3
+    assert how_often("error of the gateway (500)", told) == 5
+    in_one_line = " ".join(told.split())
+    assert "the slowest receipt took 21.5 s, and 1 of 59 more than 3 s" in in_one_line
+    assert "4 buyers by Celery: their message may have been lost with Redis" in in_one_line
+    assert "60 of 60 receipts ended as they should" in in_one_line
+    assert "Redis killed" not in told
+    assert "left out" not in told
+    assert "What was done to it" not in shown(books)
+
+
+def test_it_is_said_that_somebodys_servers_were_spared(books):
+    told = shown(replace(books, done=Done({Deed.KILL_WORKER: 3}, {}, spared=True)))
+
+    assert "PostgreSQL and Redis are yours, so this part is left out" in told
+
+
+def test_a_demo_that_killed_nobody_has_not_shown_what_it_says(books):
+    assert complaints(replace(books, done=Done(Counter(), {}))) == ["no worker was killed"]
+
+
+def test_where_everything_is_wrong_not_everything_is_told(books):
+    console = Console(record=True, width=200, file=StringIO())
+
+    report.show(console, books, [f"thing {number}" for number in range(500)])
+
+    told = console.export_text()
+    assert "wrong: thing 0" in told
+    assert "thing 499" not in told
+    assert "500 things don't add up." in told
+
+
+def shown(books):
+    console = Console(record=True, width=200, file=StringIO())
+    report.show(console, books, [])
+    return console.export_text()

@@ -7,8 +7,8 @@ from threading import Barrier, Event
 from sqlalchemy import text
 
 from confirmation.errors import ClaimLost, StoreBusy
+from confirmation.operating import NotDone
 from tests.workers import PATIENCE_SECONDS, until
-from worker.duty.operating import NotDone
 
 #: Who is kept out learns it like this; the tests ask who that was.
 KEPT_OUT = (ClaimLost, NotDone, StoreBusy)

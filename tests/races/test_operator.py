@@ -12,13 +12,13 @@ from confirmation import operators
 from confirmation.confirmation import Job
 from confirmation.errors import ClaimLost
 from confirmation.events import uuid7
+from confirmation.operating import NotDone, may, void
 from confirmation.ports import Commit, Step, Terms, World
+from confirmation.resolving import Resolving, Word
 from confirmation.states import State
 from sandbox.twins import TwinLock
 from tests.integration.duty_house import PAID, open_house
 from worker.duty.audit import audit
-from worker.duty.operating import NotDone, may, void
-from worker.duty.resolving import Resolving, Word
 from worker.store import ledger as ledger_module
 from worker.store import operating
 from worker.store.ledger import Ledger

@@ -6,13 +6,13 @@ from threading import Event
 import pytest
 
 from confirmation.errors import ClaimLost
+from confirmation.operating import NotDone, may, retry, void
 from confirmation.operators import PHASE, Act
+from confirmation.resolving import Resolving, Word
 from confirmation.states import State
 from tests.races import receipts
 from tests.races.meeting import Between, Stop, in_line, stopped, two_in_line
 from tests.workers import PATIENCE_SECONDS
-from worker.duty.operating import NotDone, may, retry, void
-from worker.duty.resolving import Resolving, Word
 from worker.store.ledger import Ledger
 from worker.store.operating import Operating
 

@@ -13,6 +13,9 @@ from sqlalchemy import Engine
 from config import logs
 from config.settings import Role, Settings, load, stop
 from confirmation.confirmation import Confirmation
+from confirmation.operating import NotDone, may, said
+from confirmation.operating import retry as look_again
+from confirmation.operating import void as send_back
 from confirmation.operators import Act
 from confirmation.states import State
 from payconfirm.checks import check_receipt_id
@@ -20,9 +23,7 @@ from payconfirm.document import OrderLine
 from worker import bootstrap
 from worker.duty import explain as story
 from worker.duty import showing
-from worker.duty.operating import NotDone, may, said, who
-from worker.duty.operating import retry as look_again
-from worker.duty.operating import void as send_back
+from worker.duty.operating import who
 from worker.duty.plainly import PlainGroup
 from worker.store.dead_letters import DeadLetters
 from worker.store.migrations import migrate as migrate_schema
@@ -155,7 +156,8 @@ def void(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
     """Send the money of a confirmed receipt, or of one in review, back to the buyer. Any other: exit 1."""
-    rows = Operating(_engine())
+    settings = _settings()
+    rows = Operating(bootstrap.build_engine(settings), bootstrap.build_hook(settings))
     with _or_exit_1():
         seen = may(rows, Act.VOID, receipt_id)
         if not yes:
@@ -172,7 +174,7 @@ def resolve(
     force: Annotated[bool, typer.Option("--force", help="Your word is the end where the gateway has none.")] = False,
 ) -> None:
     """End a receipt in review: by the gateway's word, else by yours. Where it stays in review: exit 1."""
-    from worker.duty.resolving import Resolving, Word  # noqa: PLC0415 — only this command needs the rules
+    from confirmation.resolving import Resolving, Word  # noqa: PLC0415 — only this command needs the rules
 
     settings = _settings(Role.WORKER)
     parts = bootstrap.build_worker(settings)

@@ -1,19 +1,19 @@
 """A person's word about a receipt in review. The gateway is asked first, and where it decides, its word is the end."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from confirmation import operators, waits
 from confirmation.answers import Answer, Seen, Silence, see
 from confirmation.confirmation import Confirmation, Job
 from confirmation.decisions import Refusal
-from confirmation.errors import ClaimLost
+from confirmation.errors import ClaimLost, HookFailed, HookRefused
 from confirmation.events import Event, told
+from confirmation.operating import NotDone, Rows, may, said
 from confirmation.operators import PHASE, Act
 from confirmation.pipeline import confirm
 from confirmation.ports import Commit, Gateway, Step, Stock, World
-from confirmation.states import State
-from worker.duty.operating import NotDone, may, said
-from worker.store.operating import Operating
+from confirmation.states import Reason, State
 
 _BUSY = "a worker is on it, or the gateway may not be asked, at this moment: try again in a few seconds"
 
@@ -52,7 +52,7 @@ class Listening:
 class Resolving:
     """Carries one receipt out of review: by the gateway's word, else by a person's."""
 
-    rows: Operating
+    rows: Rows
     world: World
 
     def resolve(self, receipt_id: str, word: Word) -> tuple[Confirmation, str]:
@@ -84,7 +84,7 @@ class Resolving:
         step = Step(PHASE, heard, f"resolve as {word.state}", f"by {word.by}")
         if word.state is State.CONFIRMED and operators.hold_first(claimed):
             claimed = self._hold(claimed, step)
-        return self._end(claimed, step, word.state, row), heard
+        return self._end_or_void(claimed, step, word.state, row), heard
 
     def _claim(self, receipt_id: str) -> Confirmation:
         """Claim it as the sweep's message does: what another worker holds, or has moved, stays that one's."""
@@ -102,10 +102,14 @@ class Resolving:
         before = self._without_sold(claimed)
         taking = Step(PHASE, step.seen, "hold the stock", step.detail)
         lease = self.world.terms.lookup_lease_seconds
-        reserved = self.world.store.reserve(Commit(before, operators.held(before), taking, lease_seconds=lease))
+        try:
+            reserved = self.world.store.reserve(Commit(before, operators.held(before), taking, lease_seconds=lease))
+        except HookRefused as no:
+            raise self._refused(claimed, step, f"{Refusal.REFUSED_BY_HOOK}, {no}") from no
+        except HookFailed as failed:
+            raise self._hook_failed(claimed, step, failed) from failed
         if isinstance(reserved, Refusal):
-            self._give_back(claimed, replace(step, decided=f"{step.decided}, refused: {reserved}"))
-            raise NotDone(f"{claimed.receipt_id} can't be confirmed: {reserved}; it stays in review")
+            raise self._refused(claimed, step, reserved)
         return reserved
 
     def _without_sold(self, claimed: Confirmation) -> Confirmation:
@@ -116,6 +120,16 @@ class Resolving:
         items = {sku: quantity for sku, quantity in claimed.order.items.items() if sku not in sold}
         return replace(claimed, order=replace(claimed.order, items=items))
 
+    def _end_or_void(self, claimed: Confirmation, step: Step, state: State, seen: Seen) -> Confirmation:
+        """End it; where that is confirmed and the shop says no, its money goes back as a worker would have it."""
+        try:
+            try:
+                return self._end(claimed, step, state, seen)
+            except HookRefused as no:
+                return self._void(claimed, step, str(no))
+        except HookFailed as failed:
+            raise self._hook_failed(claimed, step, failed) from failed
+
     def _end(self, claimed: Confirmation, step: Step, state: State, seen: Seen) -> Confirmation:
         after = operators.ended(claimed, state)
         kind = told(claimed, after)
@@ -123,6 +137,20 @@ class Resolving:
         stock = Stock.SELL if state is State.CONFIRMED else Stock.RELEASE
         wait = operators.next_look(state, seen)
         return self.world.store.write(Commit(claimed, after, step, stock=stock, event=event, wait=wait))
+
+    def _void(self, claimed: Confirmation, step: Step, words: str) -> Confirmation:
+        after = operators.voiding(claimed, Reason.REFUSED_BY_HOOK, words)
+        refused = replace(step, decided=f"{step.decided}, refused: {after.reason}", detail=f"{step.detail}; {words}")
+        return self.world.store.write(Commit(claimed, after, refused, stock=Stock.RELEASE, wait=timedelta()))
+
+    def _refused(self, claimed: Confirmation, step: Step, why: str) -> NotDone:
+        self._give_back(claimed, replace(step, decided=f"{step.decided}, refused: {why}"))
+        return NotDone(f"{claimed.receipt_id} can't be confirmed: {why}; it stays in review")
+
+    def _hook_failed(self, claimed: Confirmation, step: Step, failed: HookFailed) -> NotDone:
+        tried = replace(step, decided=f"{step.decided}: {Reason.HOOK_FAILED}", detail=f"{step.detail}; {failed}")
+        self._give_back(claimed, tried)
+        return NotDone(f"{claimed.receipt_id}: the shop's own hook failed, {failed}; it stays in review")
 
     def _give_back(self, claimed: Confirmation, step: Step) -> None:
         self.world.store.write(Commit(claimed, claimed, step, wait=waits.FIRST))

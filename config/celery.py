@@ -14,6 +14,9 @@ AGAIN = "payconfirm.again"
 #: How often the guarded transport says that its worker lives, and looks for messages of dead ones.
 ALIVE_EVERY_SECONDS = 1
 
+#: A Redis that answers nothing for so long is connected to anew.
+SILENT_SECONDS = 5
+
 
 def configuration(settings: Settings) -> dict[str, Any]:
     """Celery's settings for this process."""
@@ -57,10 +60,11 @@ def _transport(broker: str) -> dict[str, Any]:
         return {"confirm_publish": True}
     return {
         "unacked_restore_interval": ALIVE_EVERY_SECONDS,
-        "socket_timeout": 15,
-        "socket_connect_timeout": 5,
+        # A connection may die without a word, as in a failover. Nothing asked over it takes longer than half a second.
+        "socket_timeout": SILENT_SECONDS,
+        "socket_connect_timeout": 3,
         "socket_keepalive": True,
-        "health_check_interval": 10,
+        "health_check_interval": SILENT_SECONDS,
         "priority_steps": [0],
         "queue_order_strategy": "worker.broker.queues:again_first",
     }

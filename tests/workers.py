@@ -151,16 +151,19 @@ class Stage:
 
 
 @contextmanager
-def stage(servers: Servers, template_database: str, folder: Path, **variables: str) -> Iterator[Stage]:
-    """Set a stage with a database of its own. It has the servers' first Redis database to itself."""
+def stage(
+    servers: Servers, template_database: str, folder: Path, redis_url: str | None = None, **variables: str
+) -> Iterator[Stage]:
+    """Set a stage with a database of its own. It has the servers' first Redis database to itself, or the one given."""
     name = f"stage_{next(NUMBERS)}"
     with closing(psycopg2.connect(servers.addresses.database_url)) as connection:
         connection.autocommit = True
         connection.cursor().execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY file_copy")
     database_url = urlsplit(servers.addresses.database_url)._replace(path=f"/{name}").geturl()
-    with redis.Redis.from_url(servers.addresses.redis_url) as client:
+    redis_url = redis_url or servers.addresses.redis_url
+    with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
-    with closing(Stage(folder, database_url, servers.addresses.redis_url, variables)) as built:
+    with closing(Stage(folder, database_url, redis_url, variables)) as built:
         yield built
 
 

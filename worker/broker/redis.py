@@ -2,10 +2,17 @@
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import ReadOnlyError
+from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 #: Redis here only makes things cheap or quick. When it is away, work goes on without it.
 ANSWER_SECONDS = 1.0
+
+#: After these the connection is given up. A server that became a replica may keep it open, and only a new one leads to
+#: the primary of today.
+_GIVE_UP = (NotConnected, NoAnswer, ReadOnlyError)
 
 
 def make_redis(url: str) -> Redis:
@@ -18,6 +25,6 @@ def make_redis(url: str) -> Redis:
         url,
         socket_timeout=ANSWER_SECONDS,
         socket_connect_timeout=ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 0, supported_errors=_GIVE_UP),
         decode_responses=True,
     )

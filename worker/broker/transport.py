@@ -8,87 +8,59 @@ whose key is gone go back to their queues. There is no visibility timeout: nothi
 It overrides private methods of kombu 5.7, which is why pyproject.toml pins it and `tests/crashes` holds it.
 """
 
+from collections import deque
 from contextlib import suppress
+from math import inf
 from queue import Empty
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from redis.exceptions import ConnectionError as NotConnected
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from config.celery import AGAIN
 from worker.broker.envelopes import envelope
+from worker.broker.scripts import KEEP_ALIVE, NOTHING, OWNERS, PREFIX, PUT_BACK, TAKE
+
+log = structlog.get_logger(__name__)
 
 #: A channel whose worker didn't say so for this long is taken for dead. Its messages are back a second later, well
 #: within the 20 s that are promised; one that was only stopped finds them delivered twice, which costs nothing.
 ALIVE_SECONDS = 10
 #: With nothing to take, how long to wait for the newest queue before the others are looked at again.
 WAIT_SECONDS = 0.5
-
-_PREFIX = "payconfirm:taken"
-#: Which queues each channel takes from: where to look for what a dead one held.
-_OWNERS = f"{_PREFIX}:owners"
-
-#: ARGV: prefix, owner, seconds, then the queues in the order in which they are read.
-_SAY_ALIVE = """
-redis.call('HSET', KEYS[1], ARGV[2], table.concat(ARGV, ' ', 4))
-redis.call('SET', ARGV[1] .. ':alive:' .. ARGV[2], '1', 'EX', ARGV[3])
-"""
-
-#: Take one message of the first queue that has any. It says alive itself: what it takes must be found again.
-_TAKE = (
-    _SAY_ALIVE
-    + """
-for i = 4, #ARGV do
-  local item = redis.call('LMOVE', ARGV[i], ARGV[1] .. ':' .. ARGV[2] .. ':' .. ARGV[i], 'RIGHT', 'LEFT')
-  if item then return {ARGV[i], item} end
-end
-return false
-"""
-)
-
-#: Say alive, and give back what the dead ones hold, to the end that is read next.
-_KEEP_ALIVE = (
-    _SAY_ALIVE
-    + """
-local owners = redis.call('HGETALL', KEYS[1])
-for i = 1, #owners, 2 do
-  if redis.call('EXISTS', ARGV[1] .. ':alive:' .. owners[i]) == 0 then
-    for queue in string.gmatch(owners[i + 1], '%S+') do
-      while redis.call('LMOVE', ARGV[1] .. ':' .. owners[i] .. ':' .. queue, queue, 'LEFT', 'RIGHT') do end
-    end
-    redis.call('HDEL', KEYS[1], owners[i])
-  end
-end
-"""
-)
-
-#: Give one message back, if it is still held.
-_PUT_BACK = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end"
+#: A Redis that refuses goes on to; one line in so many seconds is enough.
+TELL_SECONDS = 30
 
 
 class QoS(virtual.QoS):
     """Knows what was delivered; where it is kept meanwhile is the channel's affair."""
 
     def ack(self, delivery_tag: str) -> None:
-        """Let the message go for good. Where Redis doesn't hear of it, it comes back once this channel has ended."""
+        """Let the message go for good."""
         try:
             self.channel.let_go(delivery_tag)
         finally:
             super().ack(delivery_tag)  # or it would count as being worked on for ever
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 — kombu's signature
-        """Let the message go, or put it back; as `ack` where Redis doesn't hear of it."""
+        """Let the message go, or put it back; where Redis doesn't hear of it, it comes back once this channel has ended."""
         try:
             (self.channel.put_back if requeue else self.channel.let_go)(delivery_tag)
         finally:
             super().ack(delivery_tag)
 
     def restore_visible(self, **_: object) -> None:
-        """Called by the event loop every second."""
-        self.channel.keep_alive()
+        """Called as the channel connects, and by the event loop every second.
+
+        Taking says alive as well, so nothing hangs on this; an error here would make Celery forget the connection that
+        it has just made, without closing it.
+        """
+        with suppress(RedisError):
+            self.channel.keep_alive()
 
 
 class Channel(redis.Channel):
@@ -99,21 +71,40 @@ class Channel(redis.Channel):
     def __init__(self, *args: object, **options: object) -> None:
         self._owner = uuid4().hex
         self._taken: dict[str, tuple[str, bytes]] = {}
+        self._unheard: deque[tuple[str, bytes]] = deque()
+        self._silent = False
         self._command = "EVAL"
+        self._leave = False
+        self._told_at = -inf
         super().__init__(*args, **options)
 
     def keep_alive(self) -> None:
         """Say that this channel's worker lives, and give back what dead ones hold."""
+        queues = self.active_queues
+        if not queues:  # as it connects; and the queues that it took from must stay known
+            return
         with self.conn_or_acquire() as client:
-            client.eval(_KEEP_ALIVE, 1, _OWNERS, *self._who_and_what(self.active_queues))
+            client.eval(KEEP_ALIVE, 1, OWNERS, *self._who_and_what(queues))
+            self._remove_unheard(client)
 
     def let_go(self, tag: str) -> None:
-        """Forget an acknowledged message. One that was put back meanwhile is another's by now."""
+        """Forget an acknowledged message. One that was put back meanwhile is another's by now.
+
+        While Redis doesn't hear of it nobody waits for that: it hears with the next sign of life. Messages that were
+        never removed come back once this channel has ended.
+        """
         if tag not in self._taken:
             return
-        queue, item = self._taken.pop(tag)
-        with self.conn_or_acquire() as client:
+        self._unheard.append(self._taken.pop(tag))
+        if len(self._unheard) == 1:
+            with suppress(RedisError), self.conn_or_acquire() as client:
+                self._remove_unheard(client)
+
+    def _remove_unheard(self, client: Any) -> None:  # noqa: ANN401 — kombu has no types
+        while self._unheard:
+            queue, item = self._unheard[0]
             client.lrem(self._list(queue), 1, item)
+            self._unheard.popleft()
 
     def put_back(self, tag: str) -> None:
         """Give a message back to its queue, to be read next."""
@@ -121,13 +112,25 @@ class Channel(redis.Channel):
             return
         queue, item = self._taken.pop(tag)
         with self.conn_or_acquire() as client:
-            client.eval(_PUT_BACK, 2, self._list(queue), queue, item)
+            client.eval(PUT_BACK, 2, self._list(queue), queue, item)
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 — kombu's signature
-        """Give a message back as the channel closes. Over a dead connection it comes back with the channel's key."""
+        """Give a message back as the channel closes. Over a dead connection it comes back with the channel's key.
+
+        One message finds that out for all of them, or each would wait for an answer.
+        """
         del leftmost
-        with suppress(RedisError):
+        if self._silent:
+            return
+        try:
             self.put_back(message.delivery_tag)
+        except RedisError:
+            self._silent = True
+
+    def _queue_bind(self, *binding: object) -> None:
+        """Bind a queue, unless Redis refuses: our messages are sent to their queue by its name and need no binding."""
+        with suppress(ResponseError):
+            super()._queue_bind(*binding)
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Ask for the next message; or, when there was none, to be told when the queue of new jobs has one.
@@ -141,7 +144,9 @@ class Channel(redis.Channel):
         connection = self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()  # type: ignore[assignment]
         if self._command == "EVAL":
-            connection.send_command("EVAL", _TAKE, 1, _OWNERS, *self._who_and_what(queues))
+            connection.send_command("EVAL", TAKE, 1, OWNERS, *self._who_and_what(queues))
+        elif self._command == "XREAD":
+            connection.send_command("XREAD", "BLOCK", int(WAIT_SECONDS * 1000), "STREAMS", NOTHING, "$")
         else:
             newest = next((queue for queue in queues if queue != AGAIN), AGAIN)
             connection.send_command("BLMOVE", newest, newest, "RIGHT", "RIGHT", WAIT_SECONDS)
@@ -150,6 +155,11 @@ class Channel(redis.Channel):
         command, self._command = self._command, "EVAL"
         try:
             answer = self.client.parse_response(self.client.connection, command, **options)
+        except ResponseError as refusal:
+            if command == "XREAD":
+                raise
+            self._sit_out(refusal)
+            raise Empty from refusal
         except self.connection_errors:
             self.client.connection.disconnect()
             raise
@@ -160,7 +170,17 @@ class Channel(redis.Channel):
             return self._deliver_taken(answer[0].decode(), answer[1])
         if command == "EVAL":
             self._command = "BLMOVE"
+        if self._leave:
+            raise NotConnected("the server is a replica")
         raise Empty
+
+    def _sit_out(self, refusal: ResponseError) -> None:
+        """Wait a moment and try again: Redis is full, or has lost its replicas, or became one; then connect anew."""
+        self._command = "XREAD"
+        self._leave = isinstance(refusal, ReadOnlyError)
+        if monotonic() > self._told_at + TELL_SECONDS:
+            self._told_at = monotonic()
+            log.warning("broker.refuses", error=str(refusal))
 
     def _deliver_taken(self, queue: str, item: bytes) -> bool:
         tag = str(uuid4())  # a producer's own may stand twice
@@ -169,10 +189,10 @@ class Channel(redis.Channel):
         return True
 
     def _who_and_what(self, queues: list[str]) -> list[object]:
-        return [_PREFIX, self._owner, ALIVE_SECONDS, *queues]
+        return [PREFIX, self._owner, ALIVE_SECONDS, *queues]
 
     def _list(self, queue: str) -> str:
-        return f"{_PREFIX}:{self._owner}:{queue}"
+        return f"{PREFIX}:{self._owner}:{queue}"
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 — kombu's signature
         """Say "not connected" where Celery 5.7 closes a lost connection through its channel.
@@ -187,9 +207,11 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """The transport that the workers consume through."""
+    """The transport that the workers consume through, and that we send through."""
 
     Channel = Channel
+    #: A server that became a replica may keep its connections open. Only a new one leads to the primary of today.
+    connection_errors = (*redis.Transport.connection_errors, ReadOnlyError)
 
 
 def install() -> None:

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     #: Calls a second, all workers together; 0: no limit.
     gateway_rate: Annotated[float, Field(ge=0)] = 0.0
 
-    #: Comes with a later version. A shop that sets it relies on it, so it isn't ignored.
+    #: The shop's own part in our commits: module:object.
     order_hook: str = ""
 
     worker_concurrency: Annotated[int, Field(ge=1, le=512)] = 32
@@ -148,9 +148,10 @@ class Settings(BaseSettings):
 
     @field_validator("order_hook")
     @classmethod
-    def _comes_later(cls, value: str) -> str:
-        if value:
-            raise ValueError("isn't built yet: unset it")
+    def _names_an_object(cls, value: str) -> str:
+        module, _, name = value.partition(":")
+        if value and not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+            raise ValueError("is module:object, such as shop.orders:hook")
         return value
 
     @field_validator("api_keys")

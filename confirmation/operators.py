@@ -83,6 +83,22 @@ def held(confirmation: Confirmation) -> Confirmation:
     return replace(confirmation, review_from=State.SUBMITTING, owns_order=True)
 
 
+def voiding(confirmation: Confirmation, reason: Reason = Reason.OPERATOR, message: str = "") -> Confirmation:
+    """The row as it begins to be voided; what was seen and counted is forgotten, but for the cancels."""
+    return replace(
+        confirmation,
+        state=State.VOIDING,
+        reason=reason,
+        void_reason=reason,
+        review_from=None,
+        owns_order=False,
+        message=message,
+        seen=None,
+        looks=0,
+        parks=0,
+    )
+
+
 def ended(confirmation: Confirmation, state: State) -> Confirmation:
     """The row as it ends by a person's word."""
     reason = None if state is State.CONFIRMED else Reason.OPERATOR

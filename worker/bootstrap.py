@@ -8,7 +8,7 @@ from datetime import timedelta
 from redis import Redis
 from sqlalchemy import Engine
 
-from config.settings import Settings
+from config.settings import Settings, stop
 from confirmation.events import uuid7
 from confirmation.ports import Terms, World, unlimited
 from worker.broker.hints import Hints
@@ -18,6 +18,7 @@ from worker.broker.redis import make_redis
 from worker.gateway import Account, BootpayGateway
 from worker.gateway.budget import Budget
 from worker.gateway.sparing import SparedGateway
+from worker.hook import HookUnusable, ShopHook, load
 from worker.relay.events import EventPublisher
 from worker.relay.results import ResultStore
 from worker.store.dead_letters import DeadLetters
@@ -68,7 +69,7 @@ def build_worker(settings: Settings) -> WorkerParts:
     """Build a worker process."""
     engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
     world = World(
-        store=Ledger(engine),
+        store=Ledger(engine, hook=build_hook(settings)),
         gateway=SparedGateway(build_gateway(settings), redis),
         lock=RedisLock(redis, settings.lookup_lease_seconds - _LOCK_MARGIN_SECONDS),
         terms=_terms(settings),
@@ -121,6 +122,16 @@ def build_gateway(settings: Settings) -> BootpayGateway:
         submit_seconds=settings.submit_seconds,
         connections=settings.worker_concurrency,
     )
+
+
+def build_hook(settings: Settings) -> ShopHook | None:
+    """Find the shop's own hook, if there is one, or end this process with what is wrong."""
+    if not settings.order_hook:
+        return None
+    try:
+        return load(settings.order_hook)
+    except HookUnusable as why:
+        stop(f"the environment can't be used:\n  ORDER_HOOK: {why}")
 
 
 def build_engine(settings: Settings) -> Engine:

@@ -225,7 +225,7 @@ def test_a_void_gives_back_what_was_held_while_it_waited_for_the_row(house, monk
     it began, so that the void must begin anew once the row is its own.
     """
     if not guarded:
-        monkeypatch.setattr(operating, "_TURN", "SELECT CAST(:receipt_id AS text)")
+        monkeypatch.setattr(operating, "_TURN", operating._TURN.replace("FOR UPDATE", ""))
     claimed = house.ledger.claim(Job("review", fence=house.fence("review")), 10)
     after = operators.held(claimed)
     commit = Commit(claimed, after, Step("operator", "", "hold the stock"), lease_seconds=10)

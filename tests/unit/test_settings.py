@@ -106,10 +106,19 @@ def test_a_web_process_that_others_can_reach_needs_api_keys(environment):
     assert Settings.read(Role.WEB)
 
 
-def test_a_hook_that_would_be_ignored_is_refused(environment):
+@pytest.mark.parametrize(
+    "named", ["shop", "shop:", ":hook", "shop.orders.hook", "shop/orders.py:hook", "shop:a:b", "a..b:c"]
+)
+def test_a_hook_that_names_no_object_is_refused(environment, named):
+    environment.setenv("ORDER_HOOK", named)
+
+    assert "ORDER_HOOK: is module:object" in complaints()
+
+
+def test_a_hook_that_names_an_object_is_taken_by_every_process(environment):
     environment.setenv("ORDER_HOOK", "shop.orders:hook")
 
-    assert "ORDER_HOOK: isn't built yet" in complaints()
+    assert Settings.read(Role.OTHER).order_hook == "shop.orders:hook"
 
 
 def test_no_secret_stands_in_a_complaint_or_in_what_is_printed(environment):

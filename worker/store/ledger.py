@@ -2,24 +2,22 @@
 
 import time
 from collections.abc import Callable
-from functools import cache
-from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from confirmation.confirmation import Confirmation, Hold, Job
 from confirmation.decisions import Refusal
-from confirmation.errors import ClaimLost, DifferentDocument, StoreUnavailable
+from confirmation.errors import ClaimLost, DifferentDocument, HookRefused, StoreUnavailable
+from confirmation.hooks import Hook, called, method_of
 from confirmation.order import Order
 from confirmation.ports import Commit, Stock
 from confirmation.states import State
 from worker.store import statements
-from worker.store.engine import named_errors
+from worker.store.engine import Row, named_errors, one
 from worker.store.rows import commit_values, order_values, seconds, step_values, to_confirmation, to_order
-
-Row = dict[str, Any]
+from worker.store.together import Together
 
 _BY_STOCK = {
     Stock.KEEP: statements.WRITE,
@@ -34,9 +32,10 @@ _ASK_AGAIN = 3
 class Ledger:
     """See `confirmation.ports.Store` for what each method promises."""
 
-    def __init__(self, engine: Engine, tick: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, engine: Engine, tick: Callable[[], float] = time.monotonic, hook: Hook | None = None) -> None:
         self._engine = engine
         self._tick = tick
+        self._hook = hook
 
     def claim(self, job: Job, lease_seconds: float) -> Confirmation:
         """Claim the job's receipt, or say how it stands."""
@@ -72,9 +71,7 @@ class Ledger:
     def reserve(self, commit: Commit) -> Confirmation | Refusal:
         """Take every item or none and own the order; or say why not."""
         granted = self._tick()
-        values = commit_values(commit)
-        values |= {"order_id": commit.before.order.order_id, "items": order_values(commit.before.order)["items"]}
-        row = self._reserve(commit, values)
+        row = self._reserve(commit)
         if row["receipt_id"] is not None:
             return self._written(commit, row, granted)
         if not row["mine"]:
@@ -86,8 +83,8 @@ class Ledger:
     def write(self, commit: Commit) -> Confirmation:
         """Write the commit whole, or raise `ClaimLost`."""
         granted = self._tick()
-        row = self._send(commit, lambda: self._one(_BY_STOCK[commit.stock], commit_values(commit)))
-        if row is None:
+        row = self._send(commit, lambda: self._make(commit, statements.HOLD, _BY_STOCK[commit.stock]))
+        if row is None or row["receipt_id"] is None:
             raise self._stale(commit)
         return self._written(commit, row, granted)
 
@@ -126,15 +123,30 @@ class Ledger:
         row = self._one(statements.READ, {"receipt_id": order.receipt_id})
         return to_order(row).differences(order) if row else []
 
-    def _reserve(self, commit: Commit, values: Row) -> Row:
+    def _reserve(self, commit: Commit) -> Row:
         """Two receipts of one order at the same moment: the index lets one in, the other then sees it."""
         try:
-            row = self._send(commit, lambda: self._one(statements.RESERVE, values))
+            row = self._send(commit, lambda: self._make(commit, statements.RESERVABLE, statements.RESERVE))
         except IntegrityError:
-            row = self._send(commit, lambda: self._one(statements.RESERVE, values))
+            row = self._send(commit, lambda: self._make(commit, statements.RESERVABLE, statements.RESERVE))
+        except HookRefused:
+            # It may have waited for the other receipt of its order, and have seen what that one did.
+            row = self._one(statements.RESERVABLE, commit_values(commit))
+            if row is None or row["free"]:
+                raise
         if row is None:
             raise StoreUnavailable("a reservation gave no row")
         return row
+
+    def _make(self, commit: Commit, first: str, last: str) -> Row | None:
+        """Make a commit in one statement; where the shop has a part in it, in one transaction."""
+        method = method_of(commit.before, commit.after) if self._hook else None
+        if self._hook is None or method is None:
+            return self._one(last, commit_values(commit))
+        commit = called(commit, method)
+        if not self._hook.has(method):
+            return self._one(last, commit_values(commit))
+        return Together(self._hook, method, commit.after).commit(self._engine, first, last, commit_values(commit))
 
     def _send(self, commit: Commit, send: Callable[[], Row | None]) -> Row | None:
         """Send a commit; where its answer was lost, let the row say whether it happened."""
@@ -175,18 +187,6 @@ class Ledger:
     def _one(self, statement: str, values: Row) -> Row | None:
         with named_errors(), self._engine.connect() as connection:
             return one(connection, statement, values)
-
-
-def one(connection: Connection, statement: str, values: Row) -> Row | None:
-    """Run one statement and give its only row, if it has one."""
-    row = connection.execute(_prepared(statement), values).mappings().one_or_none()
-    return None if row is None else dict(row)
-
-
-@cache
-def _prepared(statement: str) -> TextClause:
-    """Read a statement's parameters once; doing it each time costs a tenth of the commit."""
-    return text(statement)
 
 
 def _held(confirmation: Confirmation) -> Hold:

@@ -1,18 +1,19 @@
-"""What people do to rows. Each act is one statement, and its step is written in that."""
+"""What people do to rows, each act with its step; where the shop has a part in it, in one transaction with that."""
 
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine
 
-from confirmation.confirmation import Confirmation
+from confirmation import operators
+from confirmation.errors import HookFailed
+from confirmation.hooks import KNOWN, Hook, method_of
+from confirmation.operating import Standing
 from confirmation.operators import PHASE, Act
-from confirmation.states import State
+from confirmation.states import Reason, State
 from worker.store import statements
-from worker.store.engine import named_errors
-from worker.store.ledger import one
+from worker.store.engine import Row, named_errors, one
 from worker.store.rows import to_confirmation
+from worker.store.together import Together, transaction
 
 _STEP = """
 step AS (
@@ -33,7 +34,9 @@ SELECT * FROM moved
 """
 
 #: Whoever is writing the row has done so when the next statement begins, and that one sees what is held by then.
-_TURN = "SELECT FROM payconfirm.confirmations WHERE receipt_id = :receipt_id FOR UPDATE"
+_TURN = """
+SELECT *, pg_current_xact_id()::text AS xid FROM payconfirm.confirmations WHERE receipt_id = :receipt_id FOR UPDATE
+"""
 
 #: Only what this act is about is written: what a worker has counted meanwhile, cancels above all, stays. The fresh
 #: fence ends any claim on the row. What was seen is forgotten, so that a cancel that had failed is tried once more.
@@ -41,7 +44,8 @@ _VOID = f"""
 WITH moved AS (
     UPDATE payconfirm.confirmations SET
         state = 'voiding', reason = 'operator', void_reason = 'operator', message = '', review_from = NULL,
-        owns_order = false, fence = CAST(:fence AS uuid), leased_until = NULL, due_at = clock_timestamp(),
+        owns_order = false, hooked = :hooked,
+        fence = CAST(:fence AS uuid), leased_until = NULL, due_at = clock_timestamp(),
         seen = NULL, looks = 0, parks = 0, idle_claims = 0,
         updated_at = clock_timestamp(), state_since = clock_timestamp()
     WHERE receipt_id = :receipt_id AND state = :from_state AND state IN ('confirmed', 'review')
@@ -74,19 +78,21 @@ WHERE receipt_id = :receipt_id AND state = 'sold'
 """
 
 
-@dataclass(frozen=True)
-class Standing:
-    """A row as a person sees it, and the fence to claim it with."""
-
-    confirmation: Confirmation
-    fence: UUID | None
+#: What a person tried and the shop's hook failed at changes nothing, and is part of the story.
+_TRIED = """
+INSERT INTO payconfirm.steps (id, receipt_id, fence, attempt, phase, seen, decided, detail)
+SELECT CAST(:step_id AS uuid), receipt_id, fence, attempts, :phase, '', :decided, 'by ' || :by || '; ' || :why
+FROM payconfirm.confirmations WHERE receipt_id = :receipt_id
+RETURNING id
+"""
 
 
 class Operating:
-    """The acts of people on duty. `by` says who, for the story."""
+    """`confirmation.operating.Rows` on PostgreSQL."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, hook: Hook | None = None) -> None:
         self._engine = engine
+        self._hook = hook
 
     def standing(self, receipt_id: str) -> Standing:
         """How the receipt stands. Raises `LookupError` for one without a row."""
@@ -100,19 +106,38 @@ class Operating:
         return self._one(_RETRY, {"receipt_id": receipt_id} | _step(Act.RETRY, by)) is not None
 
     def void(self, receipt_id: str, seen: State, by: str, *, restock: bool) -> bool:
-        """Have its money sent back, if it is still in the state that the person saw; say whether it was."""
+        """Have its money sent back, if it is still in the state that the person saw; say whether it was.
+
+        Raises `HookFailed`: then nothing was changed.
+        """
         decided = "void, what was sold comes back" if restock else Act.VOID.value
         values = {"receipt_id": receipt_id, "from_state": seen, "fence": str(uuid4()), "restock": restock}
-        with named_errors(), self._engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
-            connection.execute(text(_TURN), {"receipt_id": receipt_id})
-            return one(connection, _VOID, values | _step(decided, by)) is not None
+        try:
+            with named_errors(), transaction(self._engine) as connection:
+                return self._void(connection, values | _step(decided, by))
+        except HookFailed as failed:
+            tried = _step(f"{decided}: {Reason.HOOK_FAILED}", by) | {"receipt_id": receipt_id, "why": str(failed)}
+            self._one(_TRIED, tried)
+            raise
+
+    def _void(self, connection: Connection, values: Row) -> bool:
+        turn = one(connection, _TURN, values)
+        if turn is None or turn["state"] != values["from_state"]:
+            return False
+        before = to_confirmation(turn)
+        after = operators.voiding(before)
+        method = method_of(before, after) if self._hook else None
+        if self._hook and method and self._hook.has(method):
+            Together(self._hook, method, after).write(connection, turn["xid"])
+        hooked = KNOWN.get(method) if method else before.hooked
+        return one(connection, _VOID, values | {"hooked": hooked}) is not None
 
     def make_room(self, receipt_id: str, fence: UUID) -> frozenset[str]:
         """Let what the receipt gave back be taken anew, under the claim; give what is still sold to it."""
         row = self._one(_MAKE_ROOM, {"receipt_id": receipt_id, "fence": str(fence)})
         return frozenset(row["sold"] if row else ())
 
-    def _one(self, statement: str, values: dict[str, Any]) -> dict[str, Any] | None:
+    def _one(self, statement: str, values: Row) -> Row | None:
         with named_errors(), self._engine.connect() as connection:
             return one(connection, statement, values)
 

@@ -10,7 +10,7 @@ from confirmation.confirmation import Confirmation, Hold
 from confirmation.events import result_document
 from confirmation.order import Money, Order
 from confirmation.ports import Commit
-from confirmation.states import Reason, State
+from confirmation.states import Hooked, Reason, State
 
 #: Columns whose values a confirmation carries as they are.
 _PLAIN = (
@@ -23,6 +23,7 @@ _PLAIN = (
 _WRITTEN = (
     "message", "seen", "seen_since", "looks", "parks", "submits", "submitted_until", "refusal", "declined",
     "cancel_number", "cancel_refused", "owns_order", "state", "reason", "review_from", "void_reason",
+    "hooked",
 )  # fmt: skip
 
 
@@ -34,6 +35,7 @@ def to_confirmation(row: Mapping[str, Any], hold: Hold | None = None) -> Confirm
         reason=row["reason"] and Reason(row["reason"]),
         review_from=row["review_from"] and State(row["review_from"]),
         void_reason=row["void_reason"] and Reason(row["void_reason"]),
+        hooked=row["hooked"] and Hooked(row["hooked"]),
         hold=hold,
         **{name: row[name] for name in _PLAIN},
     )
@@ -66,7 +68,9 @@ def order_values(order: Order) -> dict[str, Any]:
 
 def commit_values(commit: Commit) -> dict[str, Any]:
     """The bound values of one commit."""
-    return _row_values(commit) | step_values(commit) | _event_values(commit)
+    order = commit.before.order
+    wanted = {"order_id": order.order_id, "items": json.dumps(dict(order.items))}
+    return _row_values(commit) | step_values(commit) | _event_values(commit) | wanted
 
 
 def step_values(commit: Commit) -> dict[str, Any]:

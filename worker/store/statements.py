@@ -85,7 +85,7 @@ _SET = """
     sequence = sequence + CASE WHEN CAST(:event_id AS uuid) IS NULL THEN 0 ELSE 1 END,
     seen = :seen, seen_since = :seen_since, looks = :looks, parks = :parks, submits = :submits,
     submitted_until = :submitted_until, refusal = :refusal, declined = :declined,
-    cancel_number = :cancel_number, cancel_refused = :cancel_refused,
+    cancel_number = :cancel_number, cancel_refused = :cancel_refused, hooked = :hooked,
     leased_until = clock_timestamp() + CAST(:lease AS interval),
     due_at = CASE
         WHEN asked AND CAST(:lease AS interval) IS NULL AND :state <> 'voided' THEN clock_timestamp()
@@ -152,21 +152,55 @@ owner AS (
     WHERE o.order_id = :order_id AND o.owns_order AND o.receipt_id <> :receipt_id
 )"""
 
-#: Take every item or none. The stock rows, the hot ones, are the last to be written before the commit.
-RESERVE = _statement(
-    f"mine AS (SELECT c.receipt_id FROM payconfirm.confirmations c WHERE {_MINE} FOR UPDATE)",
-    _OWNER,
-    """
-wanted AS (SELECT key AS sku, CAST(value AS bigint) AS quantity FROM jsonb_each_text(CAST(:items AS jsonb))),
+_HELD = f"mine AS (SELECT c.receipt_id FROM payconfirm.confirmations c WHERE {_MINE} FOR UPDATE)"
+
+_WANTED = """
+wanted AS (SELECT key AS sku, CAST(value AS bigint) AS quantity FROM jsonb_each_text(CAST(:items AS jsonb)))"""
+_SHELF = """
 shelf AS (
     SELECT s.sku, s.available FROM payconfirm.stock s
     WHERE s.sku IN (SELECT sku FROM wanted) AND EXISTS (SELECT FROM mine) AND NOT EXISTS (SELECT FROM owner)
-    ORDER BY s.sku FOR UPDATE
-),
+    ORDER BY s.sku {lock}
+)"""
+_MISSING = """
 missing AS (
     SELECT w.sku, shelf.sku IS NULL AS unknown FROM wanted w LEFT JOIN shelf USING (sku)
     WHERE shelf.available IS NULL OR shelf.available < w.quantity
-),
+)"""
+_REFUSAL = """
+       (SELECT count(*) FROM mine) AS mine, (SELECT state FROM owner) AS owner,
+       (SELECT bool_or(unknown) FROM missing) AS unknown, (SELECT count(*) FROM missing) AS missing
+"""
+
+#: Before the shop's hook runs: lock our row if the claim still has it, and give the transaction's id.
+HOLD = _statement(
+    _HELD,
+    answer="""
+SELECT CAST(NULL AS text) AS receipt_id, count(*) > 0 AS free, pg_current_xact_id()::text AS xid FROM mine
+""",
+)
+
+#: The same before it reserves, with why not. No stock is locked yet, so it is only likely that there will be enough.
+RESERVABLE = _statement(
+    _HELD,
+    _OWNER,
+    _WANTED,
+    _SHELF.format(lock=""),
+    _MISSING,
+    answer=f"""
+SELECT CAST(NULL AS text) AS receipt_id, {_REFUSAL}, pg_current_xact_id()::text AS xid,
+       EXISTS (SELECT FROM mine) AND NOT EXISTS (SELECT FROM owner) AND NOT EXISTS (SELECT FROM missing) AS free
+""",
+)
+
+#: Take every item or none. The stock rows, the hot ones, are the last to be written before the commit.
+RESERVE = _statement(
+    _HELD,
+    _OWNER,
+    _WANTED,
+    _SHELF.format(lock="FOR UPDATE"),
+    _MISSING,
+    """
 free AS (SELECT receipt_id FROM mine WHERE NOT EXISTS (SELECT FROM owner) AND NOT EXISTS (SELECT FROM missing))""",
     f"moved AS (UPDATE payconfirm.confirmations c SET {_SET} FROM free"
     f" WHERE c.receipt_id = free.receipt_id AND {_MINE} RETURNING c.*)",
@@ -180,11 +214,8 @@ taken AS (
     UPDATE payconfirm.stock s SET available = s.available - wanted.quantity
     FROM moved, wanted WHERE s.sku = wanted.sku
 )""",
-    answer="""
-SELECT moved.*, clock_timestamp() AS now,
-       (SELECT count(*) FROM mine) AS mine, (SELECT state FROM owner) AS owner,
-       (SELECT bool_or(unknown) FROM missing) AS unknown, (SELECT count(*) FROM missing) AS missing
-FROM (SELECT 1) one LEFT JOIN moved ON true
+    answer=f"""
+SELECT moved.*, clock_timestamp() AS now, {_REFUSAL} FROM (SELECT 1) one LEFT JOIN moved ON true
 """,
 )
 

@@ -1,0 +1,98 @@
+"""The shop's own code, named by ORDER_HOOK: found at start; whatever it raises when called becomes one of two words."""
+
+import importlib
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from confirmation.errors import HookFailed, HookRefused
+from confirmation.hooks import MAY_REFUSE, Method
+from payconfirm import Refuse
+from worker.store.engine import first_line
+
+#: What a shop's code says becomes part of a row, a document and a log line.
+MOST_CHARACTERS = 300
+
+_SECRETS = re.compile(r"(?<=://)[^\s/@]+(?=@)|(?<=password=)\S+", re.IGNORECASE)
+
+
+class HookUnusable(Exception):
+    """ORDER_HOOK names nothing that can be called; the message says why."""
+
+
+class ShopHook:
+    """See `confirmation.hooks.Hook` for what each method promises."""
+
+    def __init__(self, hook: object) -> None:
+        self._methods: dict[str, Any] = {
+            method: getattr(hook, method) for method in Method if getattr(hook, method, None) is not None
+        }
+        if not self._methods:
+            raise HookUnusable(f"has none of {', '.join(Method)}")
+        for name, method in self._methods.items():
+            _check(name, method)
+
+    def has(self, method: Method) -> bool:
+        """Say whether the shop has a part in such a commit."""
+        return method in self._methods
+
+    def call(self, method: Method, connection: Any, order: dict[str, Any]) -> None:  # noqa: ANN401 — as the port
+        """Let the shop write its part."""
+        try:
+            self._methods[method](connection, order)
+        except Refuse as refused:
+            if method in MAY_REFUSE:
+                raise HookRefused(plain(str(refused))) from refused
+            raise HookFailed(f"{method} may not refuse: {plain(str(refused))}") from refused
+        except (Exception, SystemExit) as error:
+            raise HookFailed(f"{method}: {_describe(error)}") from error
+
+
+def load(named: str) -> ShopHook:
+    """Import `module:object`, from the working directory too. Raises `HookUnusable`."""
+    module, _, name = named.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (Exception, SystemExit) as error:
+        raise HookUnusable(f"{module} can't be imported: {type(error).__name__}: {plain(str(error))}") from error
+    if found is None:
+        raise HookUnusable(f"{module} has no {name}")
+    try:
+        return ShopHook(found)
+    except HookUnusable as why:
+        raise HookUnusable(f"{named} {why}") from None
+
+
+def plain(words: str) -> str:
+    """Give the words in one short line that any table, document and terminal can hold, without a password."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
+    line = _SECRETS.sub("***", line)
+    return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"
+
+
+def _check(name: str, method: object) -> None:
+    if not callable(method):
+        raise HookUnusable(f"has a {name} that can't be called")
+    if inspect.iscoroutinefunction(method):
+        raise HookUnusable(f"has a {name} that is async: it would never run")
+    try:
+        inspect.signature(method).bind(None, {})
+    except TypeError:
+        raise HookUnusable(f"has a {name} that doesn't take (connection, order)") from None
+    except ValueError:  # written in C: nobody knows what it takes
+        return
+
+
+def _describe(error: BaseException) -> str:
+    """The error, and the line of the shop's method that raised it."""
+    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    first = first_line(error) if isinstance(error, DBAPIError) else str(error)
+    words = ": ".join(filter(None, (type(said).__name__, plain(first))))
+    theirs = error.__traceback__.tb_next if error.__traceback__ else None
+    return f"{words} ({Path(theirs.tb_frame.f_code.co_filename).name}:{theirs.tb_lineno})" if theirs else words

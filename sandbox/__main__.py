@@ -1,4 +1,4 @@
-"""`python -m sandbox gateway|servers|demo|simulate`: one machine's own copy of everything outside."""
+"""`python -m sandbox gateway|servers|shop|demo|simulate`: one machine's own copy of everything outside."""
 
 import importlib
 import sys
@@ -6,6 +6,7 @@ import sys
 PROGRAMS = {
     "gateway": "sandbox.gateway.__main__:main",
     "servers": "sandbox.servers:main",
+    "shop": "sandbox.shop.command:main",
     "demo": "sandbox.demo:main",
     "simulate": "sandbox.simulate:main",
 }

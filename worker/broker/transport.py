@@ -47,7 +47,7 @@ class QoS(virtual.QoS):
             super().ack(delivery_tag)  # or it would count as being worked on for ever
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 — kombu's signature
-        """Let the message go, or put it back; where Redis doesn't hear of it, it comes back once this channel has ended."""
+        """Let the message go, or put it back. If Redis doesn't hear of that, it is back once this channel has ended."""
         try:
             (self.channel.put_back if requeue else self.channel.let_go)(delivery_tag)
         finally:

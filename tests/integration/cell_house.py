@@ -41,9 +41,12 @@ TEES = {"tee": 2}
 #: Nobody has any of it.
 NONE_LEFT = {"none left": 1}
 
+FINAL = (State.CONFIRMED, State.REJECTED, State.VOIDED)
+RESTS = (*FINAL, State.REVIEW)
+
 _ROW = "SELECT *, clock_timestamp() AS now FROM payconfirm.confirmations WHERE receipt_id = :receipt_id"
 _STANDING = """
-SELECT c.*, clock_timestamp() AS now,
+SELECT c.*,
     (SELECT jsonb_object_agg(r.sku, r.state) FROM payconfirm.reservations r WHERE r.receipt_id = c.receipt_id) AS stock,
     (SELECT jsonb_agg(to_jsonb(o) ORDER BY o.sequence) FROM payconfirm.outbox o WHERE o.receipt_id = c.receipt_id)
         AS told,
@@ -152,9 +155,12 @@ class CellHouse:
 
     def carry(self, receipt_id, fence, gateway=None) -> Confirmation | None:
         """Run the rules on a message that names this fence."""
+        return confirm(Job(receipt_id, fence=fence), self.world(gateway))
+
+    def world(self, gateway=None) -> World:
+        """What a worker has; nobody else holds the lock."""
         lock = TwinLock(Clock())
-        world = World(self.ledger, gateway or self.gateway, lock, TERMS, monotonic, lambda: 0.5, uuid7)
-        return confirm(Job(receipt_id, fence=fence), world)
+        return World(self.ledger, gateway or self.gateway, lock, TERMS, monotonic, lambda: 0.5, uuid7)
 
     def wait(self, receipt_id) -> None:
         """Let time pass until it is due."""
@@ -162,13 +168,13 @@ class CellHouse:
         assert row["due_at"] is not None, f"{receipt_id} is {row['state']} and never due"
         self.let_pass(receipt_id, max(row["due_at"] - row["now"], timedelta()))
 
-    def until_it_rests(self, receipt_id, gateway=None, *, most=12) -> Standing:
-        """Let it be looked at whenever it is due, until it is final or people are asked."""
+    def until_it_rests(self, receipt_id, gateway=None, *, ends=RESTS, most=40) -> Standing:
+        """Let it be looked at whenever it is due, until it is final or people are asked, unless said."""
         for _ in range(most):
             self.wait(receipt_id)
             self.look_if_due(receipt_id, gateway)
             standing = self.standing(receipt_id)
-            if standing.state in (State.CONFIRMED, State.REJECTED, State.VOIDED, State.REVIEW):
+            if standing.state in ends:
                 return standing
         raise AssertionError(f"{receipt_id} is {standing.state} after {most} looks: {standing.decided}")
 
@@ -178,6 +184,12 @@ class CellHouse:
         with self.engine.connect() as connection:
             statement = f"UPDATE payconfirm.confirmations SET {moves} WHERE receipt_id = :receipt_id"
             connection.execute(text(statement), {"span": span, "receipt_id": receipt_id})
+
+    def put_everything_off(self) -> None:
+        """Let nothing here be due for a while, as if a relay had been about."""
+        with self.engine.connect() as connection:
+            later = "clock_timestamp() + interval '1 hour'"
+            connection.execute(text(f"UPDATE payconfirm.confirmations SET due_at = {later} WHERE due_at IS NOT NULL"))
 
     def standing(self, receipt_id) -> Standing:
         """How it stands."""

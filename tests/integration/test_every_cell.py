@@ -10,8 +10,7 @@ import pytest
 
 from confirmation.answers import Seen
 from confirmation.states import State
-from sandbox.gateway.running import RunningGateway
-from tests.integration.cell_house import NONE_LEFT, SUBMIT_IS_OVER, TERMS, open_cells
+from tests.integration.cell_house import NONE_LEFT, SUBMIT_IS_OVER, TERMS
 from tests.integration.cells import (
     CANT_BE_SHOWN,
     CELLS,
@@ -40,24 +39,8 @@ TOLD = ("confirmed", "rejected", "voided", "review")
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    with RunningGateway() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def houses(servers, template_database, sandbox):
-    """One house for each version, on the one gateway."""
-    with (
-        open_cells(servers, template_database, sandbox, "v1") as v1,
-        open_cells(servers, template_database, sandbox, "v2") as v2,
-    ):
-        yield {"v1": v1, "v2": v2}
-
-
-@pytest.fixture(scope="module")
-def hurried(houses):
-    return {api: house.hurried(HURRIED_SECONDS) for api, house in houses.items()}
+def hurried(cell_houses):
+    return {api: house.hurried(HURRIED_SECONDS) for api, house in cell_houses.items()}
 
 
 # Each state, as the rules get there ----------------------------------------------------------------------------------
@@ -118,9 +101,9 @@ BRING = {
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
 @pytest.mark.parametrize("column", COLUMNS)
-def test_each_state_is_what_its_column_says(houses, api, column):
+def test_each_state_is_what_its_column_says(cell_houses, api, column):
     """Without this the table could be tried out on something else."""
-    house = houses[api]
+    house = cell_houses[api]
 
     standing = house.standing(BRING[column](house))
 
@@ -148,8 +131,8 @@ def stock_of(state, origin):
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
-def test_each_cell_of_the_table_happens(houses, hurried, cell):
-    house = houses[cell.api]
+def test_each_cell_of_the_table_happens(cell_houses, hurried, cell):
+    house = cell_houses[cell.api]
     receipt_id = BRING[cell.column](house)
     house.let_pass(receipt_id, SUBMIT_IS_OVER + LASTED.get(cell.moment, timedelta()))
     show(house, receipt_id, cell)
@@ -274,9 +257,9 @@ def test_every_way_of_showing_a_row_is_tried_out(api):
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
-def test_what_was_voided_is_not_looked_at_any_more(houses, api):
+def test_what_was_voided_is_not_looked_at_any_more(cell_houses, api):
     """The table's states have no column for it: no message claims it, whatever is asked."""
-    house = houses[api]
+    house = cell_houses[api]
     receipt_id = house.begin(NONE_LEFT, status=1)
     before, asked = house.seen(receipt_id), house.account(receipt_id)
     assert before.state is State.VOIDED

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 
 from sandbox.demo.cast import Door
 from sandbox.demo.house import House
+from sandbox.demo.interrupts import heed
 from sandbox.demo.programs import HouseProblem
 
 TASK, QUEUE = "payconfirm.confirm", "payconfirm"
@@ -80,17 +82,27 @@ class Doors:
             elif result["final"]:
                 return result
 
-    async def drained(self) -> None:
-        """Return once no message waits or is being worked on: every copy has been met, too."""
+    async def drained(self, seconds: float) -> bool:
+        """Say whether within so many seconds no message waits or is being worked on: every copy has been met, too.
+
+        It looks at the clock itself: before Python 3.12 redis-py waits in a way that may lose a cancellation, and a
+        time-out around this with it.
+        """
         await asyncio.gather(*self._asking)
-        while True:
-            owners = [str(owner) for owner in await self._redis.hkeys(f"{TAKEN}:owners")]
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                for place in (*QUEUES, *(f"{TAKEN}:{owner}:{queue}" for owner in owners for queue in QUEUES)):
-                    pipeline.llen(place)
-                if not any(await pipeline.execute()):
-                    return
+        end = time.monotonic() + seconds
+        while messages := await self._messages():
+            heed()
+            if time.monotonic() > end:
+                break
             await asyncio.sleep(DRAINED_POLL_SECONDS)
+        return not messages
+
+    async def _messages(self) -> int:
+        owners = [str(owner) for owner in await self._redis.hkeys(f"{TAKEN}:owners")]
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            for place in (*QUEUES, *(f"{TAKEN}:{owner}:{queue}" for owner in owners for queue in QUEUES)):
+                pipeline.llen(place)
+            return sum(await pipeline.execute())
 
     async def hear(self) -> None:
         """Take in results as they are published, which is how a Celery client hears of them."""

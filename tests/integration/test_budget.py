@@ -43,6 +43,20 @@ def test_two_processes_share_one_rate(redis):
     assert RATE * PATIENCE_SECONDS <= taken <= most
 
 
+def test_a_full_redis_still_knows_the_rate(redis):
+    """
+    Else each process would keep it by itself, just when a backlog is worked off.
+    """
+    redis.config_set("maxmemory", 1)
+    try:
+        began = time.monotonic()
+        taken = take_all([Budget(redis, RATE, Sleeps()), Budget(redis, RATE, Sleeps())], urgent=True)
+    finally:
+        redis.config_set("maxmemory", 0)
+
+    assert taken <= RATE * (PATIENCE_SECONDS + BURST_SECONDS + time.monotonic() - began) + 1
+
+
 def test_those_who_wait_are_spread_over_the_seconds(redis):
     sleeps = Sleeps()
     began = time.monotonic()

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from confirmation.confirmation import Job
 from tests import ledgers
+from worker.broker.queues import BrokerAway
 from worker.relay.sweep import SHORT_QUEUE, Sweep
 from worker.store.ledger import Ledger
 from worker.store.schedule import Lane, Schedule
@@ -25,6 +27,13 @@ class Sent:
 
     def again(self, receipt_id, fence):
         self.messages.append((receipt_id, fence))
+
+
+class Full(Sent):
+    """Says how many wait, and takes none."""
+
+    def again(self, *_):
+        raise BrokerAway("OutOfMemoryError")
 
 
 def make_due(engine, *receipt_ids, ago="1 second"):
@@ -91,6 +100,21 @@ def test_a_new_row_is_sent_again_once_half_its_deadline_is_gone_however_long_the
     assert sweep.turn()
     assert not sweep.turn(), "it was sent a moment ago"
     assert sent.messages == [("new", None)]
+
+
+def test_an_overdue_row_that_a_full_broker_refused_is_sent_as_soon_as_it_takes_messages_again(engine):
+    """
+    The next time would be half a deadline later: too late to submit.
+    """
+    Ledger(engine).keep(ledgers.order("r1"), 0)
+    make_due(engine, "r1", ago="6 minutes")
+    full, sent = Full(new=1000), Sent(new=1000)
+
+    with pytest.raises(BrokerAway):
+        Sweep(Schedule(engine, DEADLINE), full).turn()
+    Sweep(Schedule(engine, DEADLINE), sent).turn()
+
+    assert sent.messages == [("r1", None)]
 
 
 def test_sending_moves_the_row_on_so_that_the_next_turn_sends_nothing(engine):

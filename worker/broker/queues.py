@@ -69,11 +69,16 @@ class Sender:
                 declared = self._app.amqp.queues[queue](connection.default_channel).queue_declare()
                 return int(declared.message_count)
         except self._away as error:
-            raise BrokerAway(type(error).__name__) from error
+            raise BrokerAway(_why(error)) from error
 
     def _send(self, task: str, arguments: list[Any], **options: Any) -> None:  # noqa: ANN401 — Celery's own options
         try:
             # Without the reprs: they would put a second copy of the document, cut short, into the headers.
             self._app.send_task(task, arguments, retry=True, retry_policy=_RETRY, argsrepr="", kwargsrepr="", **options)
         except self._away as error:
-            raise BrokerAway(type(error).__name__) from error
+            raise BrokerAway(_why(error)) from error
+
+
+def _why(error: BaseException) -> str:
+    """Name the error under kombu's own: whether the broker is away or full is for people to know."""
+    return type(error.__cause__ or error).__name__

@@ -21,13 +21,15 @@ BURST_SECONDS = 0.2
 
 _KEY = "payconfirm:budget"
 
-#: Takes the next free call and says how many seconds away it is; "-" where that is too far, and nothing is taken.
+#: Takes the next free call and says how many seconds away it is; "-" where that is too far, and nothing is taken. The
+#: deletion is for a full Redis: it refuses a script's first write if that needs memory, and none of the later ones.
 _TAKE = """
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local free = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now - tonumber(ARGV[3]))
 local wait = math.max(free - now, 0)
 if wait > tonumber(ARGV[2]) then return '-' end
+redis.call('DEL', KEYS[1])
 redis.call('SET', KEYS[1], string.format('%.6f', free + tonumber(ARGV[1])), 'EX', 60)
 return string.format('%.6f', wait)
 """

@@ -146,7 +146,6 @@ def _listen(redis: Redis, duties: list[Duty], stop: threading.Event) -> None:
 
 def _complain(duty: Duty, error: Exception) -> None:
     expected = isinstance(error, StoreBusy | StoreUnavailable | BrokerAway | RedisError | OSError)
-    why = (
-        f"{type(error).__name__}: {error}" if isinstance(error, StoreBusy | StoreUnavailable) else type(error).__name__
-    )
+    told = isinstance(error, StoreBusy | StoreUnavailable | BrokerAway)
+    why = f"{type(error).__name__}: {error}" if told else type(error).__name__
     log.warning("relay.away", duty=duty.name, error=why, exc_info=None if expected else error)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from config.celery import AGAIN, QUEUE
-from worker.broker.queues import Sender
+from worker.broker.queues import BrokerAway, Sender
 from worker.store.schedule import Due, Lane, Schedule
 
 #: A queue is fed only while it is shorter than this, so that backlog and recovery don't hurt each other. Two busy
@@ -40,8 +40,7 @@ class Sweep:
             self._was_away = None
         sent = self._feed(AGAIN, [Lane.LEASED, Lane.PARKED], SHORT_QUEUE)
         sent += self._feed(QUEUE, [Lane.NEVER_CLAIMED], SHORT_NEW_QUEUE)
-        sent += self._send(self._schedule.take_overdue(SHORT_QUEUE))
-        return sent > 0
+        return sent + self._send_overdue() > 0
 
     def _feed(self, queue: str, lanes: list[Lane], short: int) -> int:
         room, sent = short - self._sender.waiting(queue), 0
@@ -49,6 +48,14 @@ class Sweep:
             if room > sent:
                 sent += self._send(self._schedule.take(lane, room - sent))
         return sent
+
+    def _send_overdue(self) -> int:
+        overdue = self._schedule.take_overdue(SHORT_QUEUE)
+        try:
+            return self._send(overdue)
+        except BrokerAway:
+            self._schedule.give_back(overdue)
+            raise
 
     def _send(self, due: list[Due]) -> int:
         for row in due:

@@ -54,6 +54,13 @@ FROM due WHERE c.receipt_id = due.receipt_id
 RETURNING c.receipt_id, c.fence
 """
 
+#: What couldn't be sent would otherwise be too late before it is sent again.
+_GIVE_BACK = """
+UPDATE payconfirm.confirmations SET due_at = clock_timestamp() - CAST(:half AS interval)
+WHERE receipt_id = ANY(:receipt_ids) AND lane = :lane
+RETURNING receipt_id, fence
+"""
+
 #: Of what is open: being looked at too early costs a call and nothing else.
 _WAKE = """
 WITH parked AS (
@@ -82,6 +89,11 @@ class Schedule:
     def take_overdue(self, most: int) -> list[Due]:
         """Take rows never claimed that have been due for half their deadline."""
         return self._run(_TAKE_OVERDUE, {"lane": Lane.NEVER_CLAIMED, "most": most, "half": self._half})
+
+    def give_back(self, overdue: list[Due]) -> None:
+        """Make these overdue again, unless somebody has claimed them meanwhile."""
+        names = [due.receipt_id for due in overdue]
+        self._run(_GIVE_BACK, {"receipt_ids": names, "lane": Lane.NEVER_CLAIMED, "half": self._half})
 
     def wake(self, seconds: float) -> None:
         """Make what was parked within so many seconds due now."""

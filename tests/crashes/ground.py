@@ -64,10 +64,10 @@ class Notes:
             if "reached" in note:
                 self.reached[note["who"]] = note["reached"]
 
-    def acknowledged(self, who):
-        """Whether it has come to the end of its message."""
+    def has_passed(self, who, passage="ack"):
+        """Whether it has passed this, or come to the end of its message."""
         self.read()
-        return any(name == "ack" for name, _ in self.passed.get(who, []))
+        return any(name == passage for name, _ in self.passed.get(who, []))
 
     def close(self):
         self._file.close()

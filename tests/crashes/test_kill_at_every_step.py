@@ -88,7 +88,7 @@ def walk_every_way(built):
     for (way, lost), receipt in receipts.items():
         who = f"walks {receipt.id}"
         worker = start(built, who, receipt, Place(way, lost, "", 0, ""))
-        until(lambda who=who: built.notes.acknowledged(who))
+        until(lambda who=who: built.notes.has_passed(who))
         worker.kill()
     return {route: built.notes.passed[f"walks {receipt.id}"] for route, receipt in receipts.items()}
 
@@ -145,7 +145,7 @@ def inherit_in_haste(built, receipt):
     until(lambda: built.house.ask(LEASE_OVER, receipt_id=receipt.id))
     who = f"in haste {receipt.id}"
     worker = built.watch(who, receipt, messages=[built.message(receipt, again=True)], HASTY="1")
-    until(lambda: built.notes.acknowledged(who))
+    until(lambda: built.notes.has_passed(who, "write:commit"))
     worker.kill()
 
 

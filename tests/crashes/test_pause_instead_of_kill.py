@@ -125,7 +125,7 @@ def wake_all(built, asleep):
     """
     for stop, worker in sorted(asleep.items(), key=lambda one: one[0] in STOPS and one[0].moment != NOTHING_LEARNT):
         worker.send(signal.SIGCONT)
-        until(lambda stop=stop: built.notes.acknowledged(str(stop)))
+        until(lambda stop=stop: built.notes.has_passed(str(stop)))
 
 
 #: All that a worker may change, apart from when it is looked at next and what was seen last.

@@ -14,7 +14,8 @@ from celery.signals import worker_shutting_down
 
 from confirmation.confirmation import Confirmation, Job
 from confirmation.errors import ClaimLost, DifferentDocument, StoreBusy, StoreUnavailable
-from confirmation.pipeline import confirm
+from confirmation.order import Order
+from confirmation.pipeline import LOCKED_DUE_SECONDS, confirm
 from payconfirm import InvalidOrder, read_document
 from payconfirm.checks import check_receipt_id
 from worker import bootstrap
@@ -49,12 +50,9 @@ def parts() -> bootstrap.WorkerParts:
 def confirm_payment(task: Task, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 — whatever a producer sent
     """Confirm the payment of an order document, or keep what can't be used as a dead letter."""
     try:
-        order = to_order(read_document(_only(arguments, named)))
-        patiently(lambda: carry(Job(order.receipt_id, order)))
+        _carry_new(task, arguments, to_order(read_document(_only(arguments, named))))
     except (InvalidOrder, DifferentDocument) as refusal:
-        letter = _letter(task, arguments, refusal)
-        patiently(lambda: parts().dead_letters.keep(letter))
-        log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason)
+        _refuse(task, arguments, str(refusal))
 
 
 @app.task(name=AGAIN_TASK, bind=True, acks_late=True, ignore_result=True)
@@ -64,9 +62,7 @@ def confirm_again(task: Task, *arguments: Any, **named: Any) -> None:  # noqa: A
         job = _due(arguments, named)
         patiently(lambda: carry(job))
     except (ValueError, LookupError) as wrong:
-        letter = _letter(task, (), wrong)
-        patiently(lambda: parts().dead_letters.keep(letter))
-        log.warning("job.refused", reason=str(wrong))
+        _refuse(task, (), str(wrong))
 
 
 def carry(job: Job) -> None:
@@ -82,7 +78,7 @@ def carry(job: Job) -> None:
             _tell(confirmation, time.monotonic() - started)
 
 
-def patiently(run: Callable[[], None]) -> None:
+def patiently(run: Callable[[], object]) -> object:
     """Do it once the database is there. Ending meanwhile, give the message back."""
     told = False
     while True:
@@ -123,14 +119,41 @@ def _tell(confirmation: Confirmation, seconds: float) -> None:
     )
 
 
-def _letter(task: Task, arguments: tuple[Any, ...], refusal: Exception) -> DeadLetter:
-    return DeadLetter(
+def _carry_new(task: Task, arguments: tuple[Any, ...], order: Order) -> None:
+    """Carry it. Celery acknowledges what fails, so whatever happens there is a row afterwards, or a dead letter."""
+    try:
+        patiently(lambda: carry(Job(order.receipt_id, order)))
+    except (DifferentDocument, Reject):
+        raise
+    except Exception as unforeseen:
+        if not _has_row(order):
+            _refuse(task, arguments, f"payconfirm failed over it: {type(unforeseen).__name__}")
+        raise
+
+
+def _has_row(order: Order) -> bool:
+    """Make sure that there is a row, due soon if it is new. False where the database fails at that, too."""
+    try:
+        patiently(lambda: parts().world.store.keep(order, LOCKED_DUE_SECONDS))
+    except Reject:
+        raise
+    except Exception as error:  # noqa: BLE001 — whatever it is, the document must be kept
+        log.error("job.has_no_row", receipt_id=order.receipt_id, error=type(error).__name__)  # noqa: TRY400 — its text may repeat the document
+        return False
+    return True
+
+
+def _refuse(task: Task, arguments: tuple[Any, ...], reason: str) -> None:
+    """Keep what can't be used as a dead letter."""
+    letter = DeadLetter(
         source="celery",
-        reason=str(refusal)[:LONGEST_REASON],
+        reason=reason[:LONGEST_REASON],
         raw=base64.b64decode(getattr(task.request, RAW)),
         receipt_id=_named(arguments[0]) if arguments else None,
         task_id=task.request.id,
     )
+    patiently(lambda: parts().dead_letters.keep(letter))
+    log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason)
 
 
 def _named(document: object) -> str | None:

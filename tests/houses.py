@@ -19,7 +19,7 @@ NUMBERS = itertools.count(1)
 
 @contextmanager
 def standing(
-    servers: Servers, folder: Path, *, api: str = "v2", stock: Mapping[str, int] | None = None
+    servers: Servers, folder: Path, *, api: str = "v2", stock: Mapping[str, int] | None = None, **variables: str
 ) -> Iterator[House]:
     """Open a house that speaks one of the two versions. It has the servers' own Redis database to itself."""
     name = f"house_{next(NUMBERS)}"
@@ -35,6 +35,7 @@ def standing(
         "BOOTPAY_APPLICATION_ID": "test-application",
         "BOOTPAY_PRIVATE_KEY": "test-private",
         "WEB_PORT": "0",
+        **variables,
     }
     ground = Ground(Addresses(database_url, servers.addresses.redis_url))
     with House(folder, ground, environment, gateway_port=0) as house:

@@ -77,6 +77,10 @@ class Middleman:
         """Cut every connection on which a statement is under way; the server doesn't notice. Say how many."""
         return self._run(self._cut_all())
 
+    def hang_up(self):
+        """End every connection, and return once those who had them can know."""
+        self._run(self._hang_up())
+
     def _run(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_SECONDS)
 
@@ -97,11 +101,14 @@ class Middleman:
             line.leave_alone()
         return len(busy)
 
-    async def _end(self):
-        self._server.close()
+    async def _hang_up(self):
         for line in self._lines:
             line.cut()
         await asyncio.gather(*self._lines.values())
+
+    async def _end(self):
+        self._server.close()
+        await self._hang_up()
 
     def _meets(self, said):
         for broken in self._breaks:

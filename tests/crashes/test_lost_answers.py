@@ -4,7 +4,7 @@ import threading
 from contextlib import contextmanager, nullcontext
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from confirmation.confirmation import Job
 from confirmation.decisions import Refusal
@@ -13,8 +13,9 @@ from tests import ledgers
 from tests.crashes.middleman import How, middleman
 from tests.workers import until
 from worker.store.dead_letters import DeadLetter, DeadLetters
-from worker.store.engine import make_engine
+from worker.store.engine import _drop_the_dead, make_engine
 from worker.store.ledger import Ledger
+from worker.store.outbox import Outbox
 
 #: A reservation that waits for somebody's lock is given as long as this test takes.
 PATIENT = {"lock_seconds": 60, "statement_seconds": 60}
@@ -139,6 +140,34 @@ def test_a_server_that_has_become_read_only_is_not_asked_again_over_the_same_con
         ledgers.claimed(ledger, order)
 
     assert ledgers.claimed(ledger, order).can_move
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["before it is used", "control: only by using it"])
+def test_a_connection_that_ended_while_nobody_used_it_is_found_out(looks, between, broken_engine, order):
+    """
+    A worker whose receipt is at the gateway while PostgreSQL restarts must not lose its commit to a dead connection.
+    """
+    ledger = Ledger(broken_engine)
+    claimed = ledgers.claimed(ledger, order)
+    if not looks:
+        event.remove(broken_engine, "checkout", _drop_the_dead)
+    between.hang_up()
+
+    with nullcontext() if looks else pytest.raises(StoreUnavailable):
+        assert ledgers.reserve(ledger, claimed).can_move
+
+
+def test_a_connection_that_ends_as_a_transaction_begins_is_no_surprise(between, broken_engine):
+    """
+    Setting it up asks the server something, and the driver's own error of that comes through SQLAlchemy.
+    """
+    outbox = Outbox(broken_engine)
+    outbox.take_events(1)
+    event.remove(broken_engine, "checkout", _drop_the_dead)
+    between.hang_up()
+
+    with pytest.raises(StoreUnavailable):
+        outbox.take_events(1)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 """One engine a process, and what its errors mean."""
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import psycopg2
 from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from confirmation.errors import StoreBusy, StoreUnavailable
 
@@ -19,6 +22,9 @@ MOST_CONNECTIONS = 8
 #: A stopped process must not hold rows: its session is ended after this.
 IDLE_IN_TRANSACTION_SECONDS = 4
 CONNECT_SECONDS = 3
+
+#: Whether the other side has hung up, whatever is still to be read of it. Only Linux says so at once.
+_HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
 
 #: Ended by the database's own time-outs, a deadlock or a conflict: nothing was written.
 _BUSY = {"57014", "55P03", "40P01", "40001"}
@@ -60,6 +66,7 @@ def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float =
         },
     )
     event.listen(engine, "handle_error", _leave_the_old_primary)
+    event.listen(engine, "checkout", _drop_the_dead)
     return engine
 
 
@@ -70,17 +77,21 @@ def named_errors() -> Iterator[None]:
         yield
     except PoolTimeoutError as error:
         raise StoreBusy("no connection became free in time") from error
-    except DBAPIError as error:
-        code = getattr(error.orig, "pgcode", None) or ""
-        if code in _BUSY:
-            raise StoreBusy(code) from error
-        if code in _NOT_MIGRATED:
-            raise SchemaMissing(
-                "the schema isn't there, or is older than this code: run python -m worker migrate"
-            ) from error
-        if error.connection_invalidated or code.startswith(_AWAY) or (not code and _is_connection_error(error)):
-            raise StoreUnavailable(first_line(error)) from error
-        raise
+    except (DBAPIError, psycopg2.Error) as error:  # the driver's own escape where a transaction is opened
+        named = _name(error)
+        if named is None:
+            raise
+        raise named from error
+
+
+def _name(error: Exception) -> StoreBusy | StoreUnavailable | None:
+    code = getattr(_original(error), "pgcode", None) or ""
+    if code in _BUSY:
+        return StoreBusy(code)
+    if code in _NOT_MIGRATED:
+        return SchemaMissing("the schema isn't there, or is older than this code: run python -m worker migrate")
+    gone = getattr(error, "connection_invalidated", False) or (not code and _is_connection_error(error))
+    return StoreUnavailable(first_line(error)) if gone or code.startswith(_AWAY) else None
 
 
 def one(connection: Connection, statement: str, values: Row) -> Row | None:
@@ -89,9 +100,10 @@ def one(connection: Connection, statement: str, values: Row) -> Row | None:
     return None if row is None else dict(row)
 
 
-def first_line(error: DBAPIError) -> str:
+def first_line(error: Exception) -> str:
     """The driver's own words; they name the host and the user, never the password."""
-    return str(error.orig).strip().partition("\n")[0] or type(error.orig).__name__
+    original = _original(error)
+    return str(original).strip().partition("\n")[0] or type(original).__name__
 
 
 @cache
@@ -106,5 +118,24 @@ def _leave_the_old_primary(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _is_connection_error(error: DBAPIError) -> bool:
-    return type(error.orig).__name__ in ("OperationalError", "InterfaceError", "DatabaseError")
+def _drop_the_dead(connection: Any, entry: ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401 — the driver's
+    """Hand out no connection that the server has closed: a commit sent on it is lost, and its worker stops there.
+
+    A new one is taken as it is: two dead ones in a row are an error to SQLAlchemy.
+    """
+    if not entry.info.get("used"):
+        entry.info["used"] = True
+        return
+    watch = select.poll()
+    if not connection.closed:
+        watch.register(connection, _HUNG_UP)
+    if connection.closed or watch.poll(0):
+        raise DisconnectionError("the server has hung up")
+
+
+def _original(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _is_connection_error(error: Exception) -> bool:
+    return type(_original(error)).__name__ in ("OperationalError", "InterfaceError", "DatabaseError")

@@ -108,14 +108,14 @@ class Ground:
         words = self.house.lines[line]
         return self._forks.fork(f"{line}-{next(self._numbers)}", words, self.environment | variables)
 
-    def watch(self, who, receipt, at=None, *, messages=(), **variables):
+    def watch(self, who, receipt, at=None, *, messages=(), app="watched", **variables):
         """Fork a worker that carries one receipt, and stops at one place: [passage, moment, the nth time]."""
         queue = queue_of(receipt)
         self.house.redis.lpush(queue, *(messages or [self.message(receipt)]))
         told = {"who": who, "notes": str(self.notes.path), "at": at}
         variables |= {"WATCH": json.dumps(told), "QUEUE": queue, "WORKER_CONCURRENCY": "1"}
         words = self.house.lines["worker"]
-        words = ["watched" if word == "worker.app" else word for word in words]
+        words = [app if word == "worker.app" else word for word in words]
         words[words.index("--queues") + 1] = queue
         worker = self._forks.fork(f"{queue}-{next(self._numbers)}", words, self.environment | variables)
         if at and at[1] in ("working", "acted"):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -99,8 +100,9 @@ class Standing:
     row: dict[str, Any]
 
     @property
-    def ended_as(self) -> tuple[str, str | None]:
-        return self.state.value, self.reason
+    def ended(self) -> str:
+        """The state, with its reason where there is one."""
+        return f"{self.state} {self.reason}" if self.reason else self.state.value
 
     @property
     def decided(self) -> list[str]:
@@ -226,7 +228,7 @@ class CellHouse:
 
     def _all(self, statement, **values) -> list[dict[str, Any]]:
         with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+            return [dict(row) for row in connection.execute(_prepared(statement), values).mappings()]
 
 
 @dataclass(frozen=True)
@@ -236,6 +238,9 @@ class AtTheGateway:
     calls: dict[str, int]
     moved: list[tuple[str, int]]
     kept: int
+
+
+_prepared = cache(text)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from confirmation.states import State
-from tests.integration.cell_house import NONE_LEFT, SUBMIT_IS_OVER
+from tests.integration.cell_house import NONE_LEFT, NUMBERS, SUBMIT_IS_OVER, TERMS
 from tests.integration.cells import KINDS
 from worker.duty import commands
 
@@ -33,10 +33,6 @@ def duty(house, monkeypatch):
     nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}
     keys = {"BOOTPAY_CLIENT_KEY": "x", "BOOTPAY_SECRET_KEY": "x"}
     return lambda *arguments: CliRunner().invoke(commands.cli, arguments, env=nowhere | keys)
-
-
-def ended(standing):
-    return " ".join(filter(None, standing.ended_as))
 
 
 def shown(house, receipt_id, title):
@@ -133,7 +129,7 @@ def test_the_row_follows_the_gateway_whatever_was_asked(house, duty, word):
 
     standing = house.standing(receipt_id)
     assert done.exit_code == 0, done.stderr
-    assert ended(standing) == word.ends
+    assert standing.ended == word.ends
     assert standing.announced == ["review", standing.state.value]
     assert standing.stock == {"tee": STOCK[standing.state.value]}
 
@@ -148,11 +144,11 @@ def test_a_persons_word_counts_only_with_force_and_only_where_the_gateway_has_no
 
     hesitant = duty("resolve", receipt_id, "--as", word.says)
     standing = house.standing(receipt_id)
-    assert (hesitant.exit_code, ended(standing), standing.stock) == (1, word.ends, {"tee": "held"})
+    assert (hesitant.exit_code, standing.ended, standing.stock) == (1, word.ends, {"tee": "held"})
     forced = duty("resolve", receipt_id, "--as", word.says, "--force")
 
     standing = house.standing(receipt_id)
-    assert (forced.exit_code, ended(standing)) == (1 if word.forced == STAYS else 0, word.forced)
+    assert (forced.exit_code, standing.ended) == (1 if word.forced == STAYS else 0, word.forced)
     assert standing.stock == {"tee": STOCK[standing.state.value]}
     assert standing.announced == ["review", *([] if word.forced == STAYS else [standing.state.value])]
     calls = house.account(receipt_id).calls
@@ -167,8 +163,38 @@ def test_what_was_voiding_follows_the_gateway_too(house, duty, then, ends):
 
     done = duty("resolve", receipt_id, "--as", "confirmed")
 
-    assert (done.exit_code, ended(house.standing(receipt_id))) == (0, ends)
+    assert (done.exit_code, house.standing(receipt_id).ended) == (0, ends)
     assert house.account(receipt_id).kept == 0
+
+
+@pytest.mark.parametrize("says", ["confirmed", "rejected", "voided"])
+def test_a_deposit_that_only_people_can_refund_stays_in_review_until_the_gateway_shows_it_back(house, duty, says):
+    receipt_id = house.begin(NONE_LEFT, method="vbank", status=PAID)
+    assert house.seen(receipt_id).ended == "review virtual_account_refund"
+
+    done = duty("resolve", receipt_id, "--as", says, "--force")
+
+    assert (done.exit_code, house.standing(receipt_id).ended) == (1, "review virtual_account_refund")
+    house.sandbox.change(receipt_id, status=CANCELLED)
+    done = duty("resolve", receipt_id, "--as", says)
+    assert (done.exit_code, house.standing(receipt_id).ended) == (0, "voided out_of_stock")
+
+
+@pytest.mark.parametrize("says", ["confirmed", "rejected"])
+def test_no_word_ends_a_payment_whose_order_another_receipt_owns_undecided(house, duty, says):
+    """As confirmed the order would be paid twice; as rejected the buyer's money would be forgotten."""
+    order_id = f"order-of-two-{next(NUMBERS)}"
+    first = house.begin(order_id=order_id)
+    house.sandbox.script("approve", "no_answer", receipt_id=first)
+    house.look(first)
+    second = house.begin(order_id=order_id, status=PAID)
+    house.let_pass(second, TERMS.deadline)
+    assert house.seen(second).ended == "review order_undecided"
+
+    done = duty("resolve", second, "--as", says, "--force")
+
+    assert (done.exit_code, house.standing(second).ended) == (1, "review order_undecided")
+    assert house.account(second).moved == []
 
 
 # Void -----------------------------------------------------------------------------------------------------------------
@@ -186,10 +212,10 @@ def test_void_sends_the_money_back_and_the_items_only_when_asked(house, duty, re
 
     assert duty(*VOID, receipt_id, *restock).exit_code == 0
     standing = house.standing(receipt_id)
-    assert (ended(standing), standing.stock, standing.owns_order) == ("voiding operator", {"tee": stock}, False)
+    assert (standing.ended, standing.stock, standing.owns_order) == ("voiding operator", {"tee": stock}, False)
     standing = house.seen(receipt_id)
 
-    assert (ended(standing), standing.stock) == ("voided operator", {"tee": stock})
+    assert (standing.ended, standing.stock) == ("voided operator", {"tee": stock})
     assert house.account(receipt_id).moved == [("charge", 3000), ("cancel", 3000)]
     assert standing.announced == ["confirmed", "voided"]
 
@@ -202,7 +228,7 @@ def test_void_gives_the_money_back_once_whatever_its_cancel_is_answered(house, d
 
     standing = house.until_it_rests(receipt_id)
 
-    assert ended(standing) == "voided operator"
+    assert standing.ended == "voided operator"
     assert house.account(receipt_id).moved == [("charge", 3000), ("cancel", 3000)]
 
 
@@ -215,7 +241,7 @@ def test_void_of_what_somebody_has_cancelled_already_sends_nothing(house, duty):
 
     standing = house.seen(receipt_id)
 
-    assert ended(standing) == "voided operator"
+    assert standing.ended == "voided operator"
     assert standing.announced == ["confirmed", "drift", "voided"]
     assert house.account(receipt_id).calls["cancel"] == 0
 
@@ -225,7 +251,7 @@ def test_void_of_what_somebody_has_cancelled_in_part_sends_the_rest(house, duty)
     house.sandbox.change(receipt_id, cancelled_price=1000)
     duty(*VOID, receipt_id)
 
-    assert ended(house.seen(receipt_id)) == "voided operator"
+    assert house.seen(receipt_id).ended == "voided operator"
     assert house.account(receipt_id).moved == [("charge", 3000), ("cancel", 2000)]
 
 
@@ -235,10 +261,10 @@ def test_void_of_a_deposit_asks_people_for_the_buyers_account(house, duty):
 
     standing = house.seen(receipt_id)
 
-    assert ended(standing) == "review virtual_account_refund"
+    assert standing.ended == "review virtual_account_refund"
     assert house.account(receipt_id).calls["cancel"] == 0
     house.sandbox.change(receipt_id, status=CANCELLED)
-    assert ended(house.seen(receipt_id)) == "voided operator"
+    assert house.seen(receipt_id).ended == "voided operator"
 
 
 @pytest.mark.parametrize(
@@ -252,6 +278,6 @@ def test_void_of_what_is_in_review_gives_its_items_back_and_ends_as_the_gateway_
     assert house.standing(receipt_id).stock == {"tee": "released"}
     shown(house, receipt_id, shows)
 
-    assert ended(house.until_it_rests(receipt_id)) == ends
+    assert house.until_it_rests(receipt_id).ended == ends
     assert house.account(receipt_id).calls["cancel"] == (shows == "paid")
     assert house.account(receipt_id).kept == 0

@@ -76,7 +76,7 @@ def test_the_shop_has_its_part_in_a_payment_that_goes_well(house, shop):
 
     standing = house.seen(receipt_id)
 
-    assert (standing.ended_as, standing.stock) == (("confirmed", None), SOLD)
+    assert (standing.ended, standing.stock) == ("confirmed", SOLD)
     assert shop.called == ["on_reserve", "on_commit"]
     assert shop.calls[1][1]["state"] == "confirmed"
     assert shop.calls[1][1]["payment"] == standing.row["payment"]
@@ -98,7 +98,7 @@ def test_what_the_shop_refuses_to_reserve_is_rejected_before_money_moves(house, 
 
     standing = house.seen(receipt_id)
 
-    assert (standing.ended_as, standing.stock) == (("rejected", "refused_by_hook"), {})
+    assert (standing.ended, standing.stock) == ("rejected refused_by_hook", {})
     assert message(house, receipt_id) == "the coupon is used"
     assert standing.told[0].reason == "refused_by_hook"
     assert standing.steps[-1].detail == "the coupon is used"
@@ -113,7 +113,7 @@ def test_what_the_shop_refuses_and_is_found_paid_later_goes_back(house, shop):
 
     standing = house.until_it_rests(receipt_id, ends=(State.VOIDED,))
 
-    assert standing.ended_as == ("voided", "late_approval")
+    assert standing.ended == "voided late_approval"
     assert house.account(receipt_id).kept == 0
     assert shop.called == ["on_reserve"], "it holds nothing, so there is nothing to release"
 
@@ -124,7 +124,7 @@ def test_what_the_shop_refuses_to_reserve_and_is_paid_already_goes_back(house, s
 
     standing = house.seen(receipt_id)
 
-    assert standing.ended_as == ("voided", "refused_by_hook")
+    assert standing.ended == "voided refused_by_hook"
     assert message(house, receipt_id) == "the coupon is used"
     assert house.account(receipt_id).kept == 0
     assert shop.called == ["on_reserve"]
@@ -135,7 +135,7 @@ def test_a_payment_that_the_shop_refuses_goes_back_with_all_that_was_held(house,
 
     standing = house.seen(receipt_id)
 
-    assert (standing.ended_as, standing.stock) == (("voided", "refused_by_hook"), RELEASED)
+    assert (standing.ended, standing.stock) == ("voided refused_by_hook", RELEASED)
     assert message(house, receipt_id) == "the order was cancelled"
     assert house.account(receipt_id).moved == [("charge", 3000), ("cancel", 3000)]
     assert standing.announced == ["voided"]
@@ -150,7 +150,7 @@ def test_a_refused_payment_that_turns_out_not_to_be_taken_is_rejected_with_the_s
 
     standing = house.until_it_rests(receipt_id)
 
-    assert standing.ended_as == ("rejected", "refused_by_hook")
+    assert standing.ended == "rejected refused_by_hook"
     assert message(house, receipt_id) == "the order was cancelled"
     assert shop.called == ["on_reserve", "on_commit", "on_release"]
 
@@ -178,7 +178,7 @@ def test_a_payment_that_the_shop_can_not_take_note_of_waits_and_is_confirmed_onc
     assert SAID in explained(house, receipt_id)
 
     shop.does = {}
-    assert house.until_it_rests(receipt_id).ended_as == ("confirmed", None)
+    assert house.until_it_rests(receipt_id).ended == "confirmed"
     assert shop.called == ["on_reserve", "on_commit", "on_commit"]
     assert house.account(receipt_id).moved == [("charge", 3000)]
 
@@ -189,7 +189,7 @@ def test_a_payment_that_the_shop_can_never_take_note_of_is_given_to_people_and_n
     house.let_pass(receipt_id, LATE)
 
     standing = house.seen(receipt_id)
-    assert (standing.ended_as, standing.origin, standing.stock) == (("review", "hook_failed"), "submitting", HELD)
+    assert (standing.ended, standing.origin, standing.stock) == ("review hook_failed", "submitting", HELD)
     assert standing.owns_order
     failed_at(standing, "on_commit")
 
@@ -197,14 +197,14 @@ def test_a_payment_that_the_shop_can_never_take_note_of_is_given_to_people_and_n
         house.wait(receipt_id)
         house.look_if_due(receipt_id)
     standing = house.standing(receipt_id)
-    assert (standing.ended_as, standing.announced) == (("review", "hook_failed"), ["review"])
+    assert (standing.ended, standing.announced) == ("review hook_failed", ["review"])
     assert failed_at(standing, "on_commit") == "paid"
     assert house.account(receipt_id).kept == 3000
 
     shop.does = {}
     standing = house.until_it_rests(receipt_id)
-    assert (standing.ended_as, standing.stock, standing.announced) == (
-        ("confirmed", None),
+    assert (standing.ended, standing.stock, standing.announced) == (
+        "confirmed",
         SOLD,
         ["review", "confirmed"],
     )
@@ -236,7 +236,7 @@ def test_a_reservation_that_the_shop_fails_at_to_the_end_is_rejected_where_no_mo
     house.look(receipt_id)
     house.let_pass(receipt_id, LATE)
 
-    assert house.seen(receipt_id).ended_as == ("rejected", "deadline_exceeded")
+    assert house.seen(receipt_id).ended == "rejected deadline_exceeded"
 
 
 def test_a_reservation_of_what_is_paid_that_the_shop_fails_at_to_the_end_is_given_to_people(house, shop):
@@ -246,7 +246,7 @@ def test_a_reservation_of_what_is_paid_that_the_shop_fails_at_to_the_end_is_give
     house.let_pass(receipt_id, LATE)
 
     standing = house.seen(receipt_id)
-    assert (standing.ended_as, standing.origin, standing.stock) == (("review", "hook_failed"), "received", {})
+    assert (standing.ended, standing.origin, standing.stock) == ("review hook_failed", "received", {})
     house.wait(receipt_id)
     house.look_if_due(receipt_id)
     assert failed_at(house.standing(receipt_id), "on_reserve") == "paid"
@@ -273,7 +273,7 @@ def test_a_release_that_the_shop_fails_at_waits_with_all_of_it_held(house, shop,
 
     shop.does = {}
     standing = house.until_it_rests(receipt_id)
-    assert (standing.ended_as, standing.stock) == (("rejected", "declined"), RELEASED)
+    assert (standing.ended, standing.stock) == ("rejected declined", RELEASED)
     assert shop.called == ["on_reserve", "on_release", "on_release"]
 
 
@@ -283,11 +283,11 @@ def test_a_release_that_the_shop_fails_at_to_the_end_is_given_to_people(house, s
     house.let_pass(receipt_id, LATE)
 
     standing = house.seen(receipt_id)
-    assert (standing.ended_as, standing.origin, standing.stock) == (("review", "hook_failed"), "submitting", HELD)
+    assert (standing.ended, standing.origin, standing.stock) == ("review hook_failed", "submitting", HELD)
 
     shop.does = {}
     standing = house.until_it_rests(receipt_id, ends=(State.REJECTED,))
-    assert (standing.ended_as, standing.stock) == (("rejected", "declined"), RELEASED)
+    assert (standing.ended, standing.stock) == ("rejected declined", RELEASED)
 
 
 def test_a_refused_payment_whose_release_fails_goes_back_once_the_shop_works_again(house, shop):
@@ -298,7 +298,7 @@ def test_a_refused_payment_whose_release_fails_goes_back_once_the_shop_works_aga
     failed_at(standing, "on_release")
 
     del shop.does["on_release"]
-    assert house.until_it_rests(receipt_id).ended_as == ("voided", "refused_by_hook")
+    assert house.until_it_rests(receipt_id).ended == "voided refused_by_hook"
     assert house.account(receipt_id).moved == [("charge", 3000), ("cancel", 3000)]
 
 
@@ -313,7 +313,7 @@ def test_a_confirmed_payment_that_a_person_voids_is_the_shops_until_its_money_is
     assert shop.called == ["on_reserve", "on_commit"]
     house.look_if_due(receipt_id)
 
-    assert house.standing(receipt_id).ended_as == ("voided", "operator")
+    assert house.standing(receipt_id).ended == "voided operator"
     assert shop.called == ["on_reserve", "on_commit", "on_void"]
     assert shop.calls[-1][1]["state"] == "voided"
 
@@ -329,11 +329,11 @@ def test_a_void_that_the_shop_can_not_take_note_of_waits_and_the_money_goes_back
     failed_at(standing, "on_void")
     house.let_pass(receipt_id, LATE)
     standing = house.seen(receipt_id)
-    assert (standing.ended_as, standing.origin) == (("review", "hook_failed"), "voiding")
+    assert (standing.ended, standing.origin) == ("review hook_failed", "voiding")
 
     shop.does = {}
     standing = house.until_it_rests(receipt_id, ends=(State.VOIDED,))
-    assert (standing.ended_as, standing.announced) == (("voided", "operator"), ["confirmed", "review", "voided"])
+    assert (standing.ended, standing.announced) == ("voided operator", ["confirmed", "review", "voided"])
     assert house.account(receipt_id).moved == [("charge", 3000), ("cancel", 3000)]
     assert shop.called == ["on_reserve", "on_commit", "on_void", "on_void", "on_void"]
 
@@ -345,7 +345,7 @@ def held_in_review(house, shop, **does):
     house.look(receipt_id)
     house.sandbox.change(receipt_id, status=77)
     house.let_pass(receipt_id, SUBMIT_IS_OVER)
-    assert house.seen(receipt_id).ended_as == ("review", "gateway_unclear")
+    assert house.seen(receipt_id).ended == "review gateway_unclear"
     return receipt_id
 
 
@@ -365,7 +365,7 @@ def test_a_persons_void_that_the_shop_fails_at_changes_nothing_and_stands_in_the
         voided_by_hand(house, receipt_id)
 
     standing = house.standing(receipt_id)
-    assert (standing.ended_as, standing.stock) == (("review", "gateway_unclear"), HELD)
+    assert (standing.ended, standing.stock) == ("review gateway_unclear", HELD)
     assert standing.steps[-1].decided == "void: hook_failed"
     assert standing.steps[-1].detail.startswith(f"by kim; on_release: {SAID}")
 
@@ -393,7 +393,7 @@ def in_review(house, shop, **does):
     """In review with nothing held."""
     shop.does = does
     receipt_id = house.begin(TEES, status=77)
-    assert house.seen(receipt_id).ended_as == ("review", "gateway_unclear")
+    assert house.seen(receipt_id).ended == "review gateway_unclear"
     return receipt_id
 
 
@@ -411,7 +411,7 @@ def test_a_persons_word_for_what_the_shop_refuses_to_reserve_leaves_it_in_review
         resolved(house, receipt_id, State.CONFIRMED)
 
     standing = house.standing(receipt_id)
-    assert (standing.ended_as, standing.stock) == (("review", "gateway_unclear"), {})
+    assert (standing.ended, standing.stock) == ("review gateway_unclear", {})
     assert "refused: refused_by_hook, the coupon is used" in standing.decided[-1]
 
 
@@ -427,7 +427,7 @@ def test_a_persons_word_for_a_payment_that_the_shop_refuses_sends_the_money_back
     )
     assert shop.called == ["on_reserve", "on_commit", "on_release"]
     house.sandbox.change(receipt_id, status=1)
-    assert house.until_it_rests(receipt_id).ended_as == ("voided", "refused_by_hook")
+    assert house.until_it_rests(receipt_id).ended == "voided refused_by_hook"
     assert house.account(receipt_id).kept == 0
 
 
@@ -439,7 +439,7 @@ def test_a_persons_word_that_the_shop_fails_at_leaves_it_in_review(house, shop, 
         resolved(house, receipt_id, State.CONFIRMED)
 
     standing = house.standing(receipt_id)
-    assert standing.ended_as == ("review", "gateway_unclear")
+    assert standing.ended == "review gateway_unclear"
     assert standing.decided[-1] == "resolve as confirmed: hook_failed"
     assert standing.row["leased_until"] is None
     shop.does = {}

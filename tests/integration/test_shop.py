@@ -95,7 +95,7 @@ def test_an_order_with_a_coupon_that_is_not_good_is_not_charged(shop, coupon):
 
     receipt_id, standing = shop.pay(order_id)
 
-    assert standing.ended_as == ("rejected", "refused_by_hook")
+    assert standing.ended == "rejected refused_by_hook"
     assert shop.house.account(receipt_id).moved == []
     assert shop.says(order_id) == ("placed", coupon.get("taken_by"))
 
@@ -103,7 +103,7 @@ def test_an_order_with_a_coupon_that_is_not_good_is_not_charged(shop, coupon):
 def test_an_order_that_the_shop_does_not_know_is_not_charged(shop):
     receipt_id, standing = shop.pay("nobody-placed-this")
 
-    assert standing.ended_as == ("rejected", "refused_by_hook")
+    assert standing.ended == "rejected refused_by_hook"
     assert shop.house.account(receipt_id).moved == []
 
 
@@ -137,7 +137,7 @@ def test_an_order_that_is_cancelled_while_it_is_paid_gets_its_money_back(shop):
 
     standing = shop.house.until_it_rests(receipt_id, ends=(State.VOIDED, State.CONFIRMED))
 
-    assert standing.ended_as == ("voided", "refused_by_hook")
+    assert standing.ended == "voided refused_by_hook"
     assert shop.house.account(receipt_id).kept == 0
     assert shop.says(order_id) == ("cancelled", None)
 
@@ -192,7 +192,7 @@ def test_a_worker_ends_at_its_start_where_there_is_no_hook(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}")
 
-    ended = subprocess.run(read_procfile()["worker"], cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = subprocess.run(read_procfile()["worker"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
     assert ended.returncode == 2
     assert "ORDER_HOOK: sandbox.shop.tables:TABLES has none of on_reserve, on_commit" in ended.stderr

@@ -147,12 +147,12 @@ def test_a_full_redis_lets_what_fills_it_be_taken_and_all_else_waits_in_its_row(
         with stopped(programs(house, "worker")):
             send(house, in_redis)
             client.config_set("maxmemory", 1)
+            client.client_kill_filter(_type="normal", skipme=True)  # all of them connect while it is full
         hand_in(house, by_http)
         with pytest.raises(BrokerUnavailable):
             send(house, [refused])
         until(lambda: settled(house, in_redis))
         upkeep = Upkeep(programs(house, "relay", "worker", "web"))
-        client.client_kill_filter(_type="normal", skipme=True)
         time.sleep(FULL_SECONDS)  # for so long they must bear it
         assert upkeep.too_much() == {}
         assert set(states(house, by_http).values()) == {"received"}

@@ -207,11 +207,9 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """The transport that the workers consume through, and that we send through."""
+    """The transport that the workers consume through."""
 
     Channel = Channel
-    #: A server that became a replica may keep its connections open. Only a new one leads to the primary of today.
-    connection_errors = (*redis.Transport.connection_errors, ReadOnlyError)
 
 
 def install() -> None:

@@ -1,11 +1,16 @@
 """The rules under a seeded scheduler: many receipts, interleaved, with all that can go wrong on the way.
 
-`stories.py` draws what each receipt meets and `faults.py` what its calls do, `scheduler.py` runs one worker inside
-another's waits, `passages.py` makes every port call a place to wait, to pause or to die, `promises.py` says what must
-hold after every step and at the end, `run.py` puts them together. The same seed gives the same story.
+`run.py` is one world: `stories.py` draws what each receipt meets and `faults.py` what its calls do, `fate.py` what
+befalls it on its way, `scheduler.py` runs one worker inside another's waits, `passages.py` and `outside.py` make every
+call a place to wait, to pause or to die, `people.py` has people step in, `promises.py` and `turns.py` say what must
+hold after every step and at the end. `simulating.py` runs many worlds, `shortest.py` finds the shortest story of one
+that breaks a promise. The same seed gives the same story.
 """
 
-from sandbox.simulation.promises import PromiseBroken
-from sandbox.simulation.run import Simulation, simulate
+from sandbox.simulation.broken import PromiseBroken
+from sandbox.simulation.plans import Plan, worlds
+from sandbox.simulation.run import Simulation
+from sandbox.simulation.shortest import shortest, tell
+from sandbox.simulation.simulating import endings, simulate
 
-__all__ = ["PromiseBroken", "Simulation", "simulate"]
+__all__ = ["Plan", "PromiseBroken", "Simulation", "endings", "shortest", "simulate", "tell", "worlds"]

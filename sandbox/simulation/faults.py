@@ -11,8 +11,6 @@ IN_FLIGHT = {"v1": 3, "v2": 4}
 HIDDEN_SECONDS = 2.8
 #: One that was given up may be at work until its lease ends, at least this long after it began.
 HIDDEN_UNENDED_SECONDS = 11.5
-#: Past the deadline of 10 minutes.
-LONG_SECONDS = 900.0
 
 
 def some(random: Random, chance: float, fault: Callable[[], Fault]) -> list[Fault]:
@@ -20,13 +18,18 @@ def some(random: Random, chance: float, fault: Callable[[], Fault]) -> list[Faul
     return [fault() for _ in range(random.randint(1, 3))] if random.random() < chance else []
 
 
-def submit_fault(random: Random, api: str) -> Fault:
+def soon_or_late(random: Random, long_seconds: float) -> float:
+    """Mostly soon; now and then only when the deadline is past."""
+    return long_seconds if random.random() < 0.2 else random.uniform(1, 8)
+
+
+def submit_fault(random: Random, api: str, long_seconds: float) -> Fault:
     """A submit that acts or not, whatever it answers, and may stay hidden or in flight for a while."""
     answer = _no(random)
     acts = random.random() < 0.5
     ended = not isinstance(answer, Silence) or answer.ended
     if random.random() < 0.15:
-        seconds = random.choice((random.uniform(1, 8), LONG_SECONDS))
+        seconds = soon_or_late(random, long_seconds)
         return Fault(answer, acts=acts, shows=IN_FLIGHT[api], shows_seconds=seconds)
     if not acts:
         return Fault(answer, acts=False)
@@ -54,12 +57,12 @@ def look_up_faults(random: Random) -> list[Fault]:
     if kind > 0.12:
         return []
     # Some are silent until the deadline is past.
-    many = 90 if kind < 0.005 else random.randint(1, 4)
+    many = 30 if kind < 0.003 else random.randint(1, 4)
     return [Fault()] * random.randint(0, 3) + [Fault(Silence("http 500", ended=True))] * many
 
 
-def cancel_fault(random: Random) -> Fault:
-    """Give a cancel that is refused, or whose answer is lost, whatever it did."""
-    if random.random() < 0.5:
+def cancel_fault(random: Random, refused: float) -> Fault:
+    """Give a cancel that is refused, as often as this, or whose answer is lost, whatever it did."""
+    if random.random() < refused:
         return Fault(Refused("RC_CANCEL_LATER"), acts=False)
     return Fault(Silence("timeout"), acts=random.random() < 0.5)

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from itertools import count
 
 from sandbox.twins import Clock, TwinStore
-from sandbox.twins.clock import START
 
 #: So many runs may wait inside each other; more would only wait longer.
 MOST_NESTED = 6
+NEVER = float("inf")
 
 
 class Scheduler:
-    """What is to happen, and when. While a run waits, whatever is due meanwhile runs inside its wait."""
+    """What is to happen, and when. While a run waits, whatever is due meanwhile runs inside its wait.
+
+    It goes by the monotonic clock; rows are due by the database's, wherever that one has jumped to.
+    """
 
     def __init__(self, clock: Clock, store: TwinStore, sweep: Callable[[], None]) -> None:
         self._clock = clock
@@ -29,23 +32,27 @@ class Scheduler:
     def wait(self, seconds: float) -> None:
         """Let time pass, and run what falls due in it."""
         until = self._clock.tick() + seconds
-        while not self.full and self._next_at() <= until:
-            self.run_next()
-        if self._clock.tick() < until:
-            self._clock.advance(until - self._clock.tick())
+        while not self.full and self.run_next(until):
+            pass
+        left = until - self._clock.tick()
+        if left > 0:
+            self._clock.advance(left)
 
     @property
     def full(self) -> bool:
         """Whether nothing would run inside another wait: a long one would hold everybody up and show nothing."""
         return self._nested >= MOST_NESTED
 
-    def run_next(self) -> bool:
-        """Run the next event, or the sweep where a row is due before it; False where there is neither."""
+    def run_next(self, until: float = NEVER) -> bool:
+        """Run the next event, or the sweep where a row is due before it; False where there is neither until then."""
         due_at = self._due_at()
-        event_at = self._events[0][0] if self._events else float("inf")
-        if min(due_at, event_at) == float("inf"):
+        event_at = self._events[0][0] if self._events else NEVER
+        at = min(due_at, event_at)
+        if at > until or at == NEVER:
             return False
-        self._clock.advance(max(min(due_at, event_at) - self._clock.tick(), 0))
+        behind = at - self._clock.tick()
+        if behind > 0:
+            self._clock.advance(behind)
         self._nested += 1
         try:
             self._sweep() if due_at < event_at else heapq.heappop(self._events)[2]()
@@ -53,9 +60,6 @@ class Scheduler:
             self._nested -= 1
         return True
 
-    def _next_at(self) -> float:
-        return min(self._due_at(), self._events[0][0] if self._events else float("inf"))
-
     def _due_at(self) -> float:
         due_at = self._store.next_due()
-        return (due_at - START).total_seconds() if due_at else float("inf")
+        return self._clock.tick_at(due_at) if due_at else NEVER

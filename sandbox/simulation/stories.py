@@ -5,8 +5,11 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from confirmation.answers import Refused
+from confirmation.operators import Act
 from confirmation.order import Money, Order
-from sandbox.simulation.faults import IN_FLIGHT, LONG_SECONDS, cancel_fault, look_up_faults, some, submit_fault
+from confirmation.states import State
+from sandbox.simulation.fate import Fate
+from sandbox.simulation.faults import IN_FLIGHT, cancel_fault, look_up_faults, some, soon_or_late, submit_fault
 from sandbox.twins import Fault, TwinReceipt
 
 #: Few enough of each that receipts compete for them.
@@ -39,6 +42,19 @@ BEGINNINGS = {
 Change = tuple[float, Callable[[TwinReceipt], None]]
 
 
+@dataclass(frozen=True)
+class Deed:
+    """What a person does to it."""
+
+    act: Act
+    #: So many seconds after it was entered for the first time; `RECEIVED`: after the receipt's beginning.
+    seconds: float
+    after: State
+    word: State = State.REJECTED
+    force: bool = False
+    restock: bool = False
+
+
 @dataclass
 class Story:
     """One receipt: what is asked for, what the gateway has, what goes wrong, what happens later."""
@@ -46,12 +62,18 @@ class Story:
     beginning: str
     order: Order
     receipt: TwinReceipt
+    long_seconds: float
+    #: Seconds after the world's beginning.
+    begins: float = 0
     #: Seconds after which the gateway has it; None: never.
     appears: float | None = 0
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
     #: Messages: seconds after its beginning, and the document.
     deliveries: list[tuple[float, Order]] = field(default_factory=list)
+    deeds: list[Deed] = field(default_factory=list)
+    #: Seconds after it was confirmed, and whether all of it is cancelled in the payment company's console.
+    cancelled_elsewhere: list[tuple[float, bool]] = field(default_factory=list)
     #: The look during which somebody else approves it; 0: none.
     approved_at_look: int = 0
     #: How many workers die of it in a row.
@@ -63,22 +85,43 @@ class Story:
         hidden = any(fault.acts and isinstance(fault.answer, Refused) for fault in self.faults.get("submit", []))
         return hidden or self.approved_at_look > 0 or any(change is pay_unless_charged for _, change in self.changes)
 
+    def leave_out(self, fate: Fate) -> None:
+        """Leave out what this fate doesn't keep."""
+        for call, faults in self.faults.items():
+            self.faults[call] = [fault for n, fault in enumerate(faults) if fate.keeps(f"{call}-fault/{n}")]
+        first, *others = self.deliveries
+        self.deliveries = [first, *(other for n, other in enumerate(others) if fate.keeps(f"delivery/{n}"))]
+        self.deeds = [deed for n, deed in enumerate(self.deeds) if fate.keeps(f"deed/{n}")]
+        self.cancelled_elsewhere = [
+            cancel for n, cancel in enumerate(self.cancelled_elsewhere) if fate.keeps(f"cancelled-elsewhere/{n}")
+        ]
+        if self.approved_at_look and not fate.keeps("approved-at-look"):
+            self.approved_at_look = 0
+        if self.crashes and not fate.keeps("crashes"):
+            self.crashes = 0
 
-def draw(random: Random, number: int) -> Story:
-    """Draw one receipt's story."""
+
+def draw(random: Random, number: int, long_seconds: float) -> Story:
+    """Draw one receipt's story. What is late on its way takes this long: past the deadline."""
     order = _order(random, number)
     api = random.choice(("v1", "v2"))
     beginning = random.choices(list(BEGINNINGS), list(BEGINNINGS.values()))[0]
-    story = Story(beginning, order, TwinReceipt(order.order_id, order.amount, api=api))
+    story = Story(beginning, order, TwinReceipt(order.order_id, order.amount, api=api), long_seconds)
     _begin(story, random)
     if random.random() < 0.1:
         story.receipt.declined_as = random.choice((2, -2))
     story.faults = {
-        "submit": some(random, 0.35, lambda: submit_fault(random, api)),
+        "submit": some(random, 0.35, lambda: submit_fault(random, api, long_seconds)),
         "look_up": look_up_faults(random),
-        "cancel": some(random, 0.4, lambda: cancel_fault(random)),
+        # A refused cancel of what was partly cancelled before keeps its number, and is tried for a day: 200 times.
+        "cancel": some(random, 0.4, lambda: cancel_fault(random, 0.05 if beginning == "partly cancelled" else 0.5)),
     }
     story.deliveries = _deliveries(random, order)
+    story.deeds = _deeds(random)
+    if random.random() < 0.04:
+        story.cancelled_elsewhere = [
+            (random.uniform(0, 4000), random.random() < 0.7) for _ in range(random.randint(1, 2))
+        ]
     story.crashes = random.randint(3, 9) if random.random() < 0.01 else 0
     return story
 
@@ -111,10 +154,6 @@ def _begin(story: Story, random: Random) -> None:
     receipt.charges = int(receipt.status in (1, -20))
 
 
-def _soon_or_late(random: Random) -> float:
-    return random.choice((random.uniform(1, 8), LONG_SECONDS))
-
-
 def _other_amount(story: Story, random: Random) -> None:
     story.receipt.amount = Money(story.receipt.amount.minor + 500, random.choice(("KRW", "USD")))
 
@@ -125,7 +164,7 @@ def _partly_cancelled(story: Story, random: Random) -> None:
 
 def _in_flight(story: Story, random: Random) -> None:
     story.receipt.status = IN_FLIGHT[story.receipt.api]
-    story.changes.append((_soon_or_late(random), random.choice((TwinReceipt.pay, _ready, _failed))))
+    story.changes.append((soon_or_late(random, story.long_seconds), random.choice((TwinReceipt.pay, _ready, _failed))))
 
 
 def _another_orders(story: Story, random: Random) -> None:
@@ -139,11 +178,11 @@ def _never_appears(story: Story, random: Random) -> None:
 
 
 def _appears_later(story: Story, random: Random) -> None:
-    story.appears = _soon_or_late(random)
+    story.appears = soon_or_late(random, story.long_seconds)
 
 
 def _authorised_later(story: Story, random: Random) -> None:
-    story.changes.append((_soon_or_late(random), _ready))
+    story.changes.append((soon_or_late(random, story.long_seconds), _ready))
 
 
 def _deposit(story: Story, random: Random) -> None:
@@ -213,3 +252,28 @@ def _deliveries(random: Random, order: Order) -> list[tuple[float, Order]]:
         other = replace(order, order_id="somebody-else")
         deliveries.append((random.uniform(0, 40), other))
     return deliveries
+
+
+def _deeds(random: Random) -> list[Deed]:
+    """What people do: now and then at any moment, and mostly where they are asked."""
+    deeds = []
+    if random.random() < 0.05:
+        act = random.choice(list(Act))
+        deeds.append(_deed(random, act, State.RECEIVED, random.choice((5.0, 4000.0))))
+    if random.random() < 0.5:
+        acts = random.choices((Act.RESOLVE, Act.VOID, Act.RETRY), (6, 2, 1), k=random.randint(1, 2))
+        deeds += [_deed(random, act, State.REVIEW, random.choice((1.0, 60.0, 4000.0))) for act in acts]
+    if random.random() < 0.05:
+        deeds += [_deed(random, Act.VOID, State.CONFIRMED, 4000.0) for _ in range(random.randint(1, 2))]
+    return deeds
+
+
+def _deed(random: Random, act: Act, after: State, within_seconds: float) -> Deed:
+    return Deed(
+        act,
+        random.uniform(0, within_seconds),
+        after,
+        word=random.choice((State.CONFIRMED, State.REJECTED, State.VOIDED)),
+        force=random.random() < 0.7,
+        restock=random.random() < 0.5,
+    )

@@ -7,6 +7,8 @@ go by. One contract suite holds a twin and its real part together.
 from sandbox.twins.clock import Clock
 from sandbox.twins.gateway import Fault, TwinGateway, TwinReceipt
 from sandbox.twins.lock import TwinLock
+from sandbox.twins.operating import TwinOperating
+from sandbox.twins.shop import TwinShop
 from sandbox.twins.stock import CheckViolated, TwinStock
 from sandbox.twins.store import Announcement, TwinRow, TwinStore
 from sandbox.twins.world import Twins
@@ -18,8 +20,10 @@ __all__ = [
     "Fault",
     "TwinGateway",
     "TwinLock",
+    "TwinOperating",
     "TwinReceipt",
     "TwinRow",
+    "TwinShop",
     "TwinStock",
     "TwinStore",
     "Twins",

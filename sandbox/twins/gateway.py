@@ -2,6 +2,8 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 from confirmation.answers import Absent, Answer, Cancelled, GatewayReceipt, Refused
 from confirmation.errors import ClaimLost
@@ -44,6 +46,8 @@ class TwinReceipt:
     virtual_account: bool = False
     #: How often the buyer was charged.
     charges: int = 0
+    #: Whether a second submit never charges again, even while the first is at work. v2 says so of itself.
+    charged_once: bool = False
     #: The status that a submit leads to where the card company declines; None: it doesn't.
     declined_as: int | None = None
     #: Every cancel by its id, and what it was answered; a repeated id is answered the same.
@@ -61,17 +65,18 @@ class TwinReceipt:
         self.status = PAID
         self.charges += 1
 
+    def cancel_elsewhere(self, *, whole: bool) -> bool:
+        """Cancel all of what remains, or half, as in the payment company's console; say whether there was any."""
+        part = self.taken if whole else self.taken // 2
+        if self.status != PAID or part <= 0:
+            return False
+        self.cancelled += part
+        self.status = CANCELLED if whole else PAID
+        return True
+
     def seen(self, status: int) -> GatewayReceipt:
         """Give the receipt as a look-up tells of it."""
-        return GatewayReceipt(
-            self.api,
-            status,
-            self.order_id,
-            self.amount,
-            self.cancelled,
-            method="card",
-            virtual_account=self.virtual_account,
-        )
+        return _told(self.api, status, self.order_id, self.amount, self.cancelled, self.virtual_account)
 
 
 class TwinGateway:
@@ -141,13 +146,21 @@ class TwinGateway:
     def _charge(self, receipt: TwinReceipt) -> Answer:
         """Charge. v1 is taken to charge again while an earlier submit is not yet to be seen; v2 says it doesn't."""
         at_work = receipt.status == PAID and self._shown(receipt) != PAID
-        if receipt.status != READY and not (at_work and receipt.api == "v1"):
+        again = at_work and receipt.api == "v1" and not receipt.charged_once
+        if receipt.status != READY and not again:
             return Refused("RC_NOT_READY")
         if receipt.declined_as is not None:
             receipt.status = receipt.declined_as
             return DECLINES[receipt.api]
         receipt.pay()
         return receipt.seen(PAID)
+
+
+@lru_cache(maxsize=10_000)
+def _told(*fields: Any) -> GatewayReceipt:  # noqa: ANN401 - the fields of a GatewayReceipt
+    """Make it once: most looks in a row see the same."""
+    api, status, order_id, amount, cancelled, virtual_account = fields
+    return GatewayReceipt(api, status, order_id, amount, cancelled, method="card", virtual_account=virtual_account)
 
 
 def _refund(receipt: TwinReceipt) -> Answer:

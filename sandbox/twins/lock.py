@@ -1,7 +1,7 @@
 """The lock of a receipt, as a Redis key that runs out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from sandbox.twins.clock import Clock
 
@@ -17,19 +17,12 @@ class TwinLock:
         self._held: dict[str, tuple[object, float]] = {}
         self.away = False
 
-    @contextmanager
-    def __call__(self, receipt_id: str) -> Iterator[bool]:
+    def __call__(self, receipt_id: str) -> AbstractContextManager[bool]:
         """Hold the receipt's lock, or say False at once when another worker does."""
-        mine = self._take(receipt_id)
-        try:
-            yield mine is not None
-        except Exception:
-            self._release(receipt_id, mine)
-            raise
-        # A killed worker (not an Exception) comes past neither of these and leaves its key to run out.
-        self._release(receipt_id, mine)
+        return _Holding(self, receipt_id)
 
-    def _take(self, receipt_id: str) -> object | None:
+    def take(self, receipt_id: str) -> object | None:
+        """Set the key to a value of one's own and give that; None where the key is set."""
         if self.away:
             return object()
         held = self._held.get(receipt_id)
@@ -39,6 +32,25 @@ class TwinLock:
         self._held[receipt_id] = (mine, self._clock.tick() + LIVES_SECONDS)
         return mine
 
-    def _release(self, receipt_id: str, mine: object | None) -> None:
+    def release(self, receipt_id: str, mine: object | None) -> None:
+        """Delete the key if it still has this value."""
         if mine is not None and self._held.get(receipt_id, (None,))[0] is mine:
             del self._held[receipt_id]
+
+
+class _Holding:
+    def __init__(self, lock: TwinLock, receipt_id: str) -> None:
+        self._lock = lock
+        self._receipt_id = receipt_id
+        self._mine: object | None = None
+
+    def __enter__(self) -> bool:
+        self._mine = self._lock.take(self._receipt_id)
+        return self._mine is not None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A killed worker's error (no Exception) leaves the key to run out.
+        if kind is None or issubclass(kind, Exception):
+            self._lock.release(self._receipt_id, self._mine)

@@ -48,8 +48,8 @@ class TwinStock:
 
     def take(self, receipt_id: str, items: Mapping[str, int]) -> None:
         """Take every item."""
-        if self.held(receipt_id):
-            raise CheckViolated(f"{receipt_id} holds its items already")
+        if receipt_id in self.reservations:
+            raise CheckViolated(f"{receipt_id} has taken its items once already")
         self.reservations[receipt_id] = Reservation(items)
         for sku, quantity in items.items():
             self._move(sku, available=-quantity, held=quantity)
@@ -63,6 +63,25 @@ class TwinStock:
         for sku, quantity in reservation.items.items():
             sold = quantity if stock is Stock.SELL else 0
             self._move(sku, held=-quantity, sold=sold, available=quantity - sold)
+
+    def give_back(self, receipt_id: str, *, sold: bool) -> None:
+        """Give back what the receipt holds, and what it has bought if that is wanted, too."""
+        if not (self.held(receipt_id) or (sold and self.state(receipt_id) == "sold")):
+            return
+        reservation = self.reservations[receipt_id]
+        for sku, quantity in reservation.items.items():
+            self._move(sku, available=quantity, **{reservation.state: -quantity})
+        reservation.state = "released"
+
+    def make_room(self, receipt_id: str) -> None:
+        """Let what the receipt gave back be taken anew."""
+        if self.state(receipt_id) == "released":
+            del self.reservations[receipt_id]
+
+    def sold(self, receipt_id: str) -> frozenset[str]:
+        """Give the items that it has bought and that never came back."""
+        sold = self.state(receipt_id) == "sold"
+        return frozenset(self.reservations[receipt_id].items) if sold else frozenset()
 
     def held(self, receipt_id: str) -> bool:
         """Say whether the receipt holds its items, undecided."""
@@ -78,5 +97,8 @@ class TwinStock:
         count.available += available
         count.held += held
         count.sold += sold
+        self._check(sku, count)
+
+    def _check(self, sku: str, count: Count) -> None:
         if min(count.available, count.held, count.sold) < 0:
             raise CheckViolated(f"stock below zero: {sku} {count}")

@@ -1,20 +1,23 @@
 """The rows in memory, by the very rules of the real store."""
 
 import heapq
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 from confirmation.confirmation import Confirmation, Hold, Job
+from confirmation.copying import replace
 from confirmation.decisions import Refusal
 from confirmation.errors import ClaimLost, DifferentDocument
 from confirmation.events import EventType, result_document
+from confirmation.hooks import Hook, called, method_of, order_of
 from confirmation.order import Order
 from confirmation.ports import Commit, Step
 from confirmation.states import REPLACEABLE, State
 from sandbox.twins.clock import Clock
+from sandbox.twins.numbers import numbered
 from sandbox.twins.stock import CheckViolated, TwinStock
 
 #: A row whose message was sent is due again after this, should the message get lost.
@@ -48,6 +51,8 @@ class TwinStore:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        #: The shop's own, which takes part in the commits.
+        self.hook: Hook | None = None
         self.rows: dict[str, TwinRow] = {}
         self.stock = TwinStock()
         self.steps: dict[str, list[Step]] = {}
@@ -67,7 +72,7 @@ class TwinStore:
         row = self._insert(job.order, self.clock.now()) if job.order else self.rows[job.receipt_id]
         if not _claimable(row) or row.fence != job.fence or self._leased(row):
             return row.confirmation
-        row.fence = UUID(int=next(self._fences))
+        self.fence_anew(row)
         row.asked = False
         claimed = row.confirmation
         row.confirmation = replace(claimed, attempts=claimed.attempts + 1, idle_claims=claimed.idle_claims + 1)
@@ -89,10 +94,11 @@ class TwinStore:
         """Take every item or none, own the order, and write the commit; or say why not and write nothing."""
         granted = self.clock.tick()
         row = self._held_row(commit)
-        order = commit.after.order
+        order = commit.before.order
         refusal = self._order_refusal(order) or self.stock.refusal(order.items)
         if refusal:
             return refusal
+        commit = self._with_the_shop(commit)
         if order.items:
             self.stock.take(order.receipt_id, order.items)
         return self._save(row, commit, granted)
@@ -100,7 +106,8 @@ class TwinStore:
     def write(self, commit: Commit) -> Confirmation:
         """Write the commit, stock and event included, or raise `ClaimLost`."""
         granted = self.clock.tick()
-        return self._save(self._held_row(commit), commit, granted)
+        row = self._held_row(commit)
+        return self._save(row, self._with_the_shop(commit), granted)
 
     def tell_again(self, confirmation: Confirmation) -> None:
         """Have the result stored again: the announced document, which no later look changes."""
@@ -113,7 +120,11 @@ class TwinStore:
         row = self.rows[receipt_id]
         if row.confirmation.state is not State.VOIDED:
             row.asked = True
-            self._due(row, self.clock.now())
+            self.due(row, self.clock.now())
+
+    def fence_anew(self, row: TwinRow) -> None:
+        """Give the row a fresh fence, which ends any claim on it."""
+        row.fence = numbered(next(self._fences))
 
     def next_due(self) -> datetime | None:
         """Say when the next row is due."""
@@ -128,7 +139,7 @@ class TwinStore:
         while (due_at := self.next_due()) and due_at <= now:
             row = self.rows[self._schedule[0][1]]
             jobs.append(Job(row.confirmation.receipt_id, fence=row.fence))
-            self._due(row, now + SENT_AGAIN)
+            self.due(row, now + SENT_AGAIN)
         return jobs
 
     # Rows -------------------------------------------------------------------------------------------------------------
@@ -144,7 +155,7 @@ class TwinStore:
         sequence = row.confirmation.sequence if row else 0
         new = TwinRow(Confirmation(order, State.RECEIVED, now, now, now, sequence=sequence))
         self.rows[order.receipt_id] = new
-        self._due(new, due_at)
+        self.due(new, due_at)
         return new
 
     def _leased(self, row: TwinRow) -> bool:
@@ -159,7 +170,7 @@ class TwinStore:
         row = self.rows[commit.before.receipt_id]
         if self._matches(row, commit.before):
             return row
-        self._record(commit)
+        self.record(commit.before.receipt_id, commit.step)
         if row.confirmation.state is not State.CONFIRMED:
             self.look_now(commit.before.receipt_id)
         raise ClaimLost(f"{commit.before.receipt_id} was moved by another worker")
@@ -178,33 +189,47 @@ class TwinStore:
         before, after = row.confirmation, commit.after
         row.confirmation = replace(
             after,
+            order=before.order,
+            attempts=before.attempts,
             hold=None,
             idle_claims=0,
             updated_at=now,
             state_since=before.state_since if after.state is before.state else now,
             sequence=before.sequence + (commit.event is not None),
         )
-        self._own(row.confirmation)
+        self.own(row.confirmation)
         self.stock.settle(after.receipt_id, commit.stock)
-        self._record(commit)
+        self.record(after.receipt_id, commit.step)
         self._announce(row.confirmation, commit)
         if commit.lease_seconds is not None:
             return self._grant(row, granted, commit.lease_seconds)
         row.leased_until = None
-        self._due(row, None if commit.wait is None else now + commit.wait)
+        self.due(row, None if commit.wait is None else now + commit.wait)
         if row.asked:
             self.look_now(after.receipt_id)
         return row.confirmation
 
-    def _own(self, after: Confirmation) -> None:
+    def own(self, after: Confirmation) -> None:
+        """Keep the unique index on the owned order."""
         order_id, receipt_id = after.order.order_id, after.receipt_id
         if after.owns_order and self.owners.setdefault(order_id, receipt_id) != receipt_id:
             raise CheckViolated(f"{order_id} is owned by {self.owners[order_id]} and by {receipt_id}")
         if not after.owns_order and self.owners.get(order_id) == receipt_id:
             del self.owners[order_id]
 
-    def _record(self, commit: Commit) -> None:
-        self.steps.setdefault(commit.before.receipt_id, []).append(commit.step)
+    def record(self, receipt_id: str, step: Step) -> None:
+        """Append a line to the receipt's story."""
+        self.steps.setdefault(receipt_id, []).append(step)
+
+    def _with_the_shop(self, commit: Commit) -> Commit:
+        """Have the shop's own part done, if it has one. Raises `HookRefused`, `HookFailed`."""
+        method = method_of(commit.before, commit.after) if self.hook else None
+        if self.hook is None or method is None:
+            return commit
+        commit = called(commit, method)
+        if self.hook.has(method):
+            self.hook.call(method, None, order_of(commit.after))
+        return commit
 
     def _announce(self, saved: Confirmation, commit: Commit) -> None:
         if commit.event:
@@ -217,10 +242,11 @@ class TwinStore:
             raise CheckViolated(f"{row.confirmation.receipt_id} is leased to nobody")
         now = self.clock.now()
         row.leased_until = now + timedelta(seconds=lease_seconds)
-        self._due(row, row.leased_until)
+        self.due(row, row.leased_until)
         return replace(row.confirmation, hold=Hold(row.fence, granted, now, lease_seconds))
 
-    def _due(self, row: TwinRow, due_at: datetime | None) -> None:
+    def due(self, row: TwinRow, due_at: datetime | None) -> None:
+        """Have the row looked at then; None: never."""
         row.due_at = due_at
         if due_at is not None:
             heapq.heappush(self._schedule, (due_at, row.confirmation.receipt_id))

@@ -7,17 +7,20 @@ from confirmation.ports import Terms, World
 from sandbox.twins.clock import Clock
 from sandbox.twins.gateway import TwinGateway
 from sandbox.twins.lock import TwinLock
+from sandbox.twins.numbers import numbered
+from sandbox.twins.operating import TwinOperating
 from sandbox.twins.store import TwinStore
 
 
 class Twins:
-    """One clock, one store, one gateway, one lock."""
+    """One clock, one store and what people do to it, one gateway, one lock."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.store = TwinStore(self.clock)
         self.gateway = TwinGateway(self.clock)
         self.lock = TwinLock(self.clock)
+        self.operating = TwinOperating(self.store)
         self._event_ids = count(1)
 
     def world(self, terms: Terms | None = None) -> World:
@@ -33,5 +36,5 @@ class Twins:
         )
 
     def event_id(self) -> UUID:
-        """Give ids in a row: the same story has the same ids."""
-        return UUID(int=next(self._event_ids))
+        """Give the next id."""
+        return numbered(next(self._event_ids))

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -10,17 +10,17 @@ import psycopg2
 import pytest
 from kombu import Connection, Queue
 
-import payconfirm
+from payconfirm import Client
 from sandbox.servers import Addresses, start
+from tests.crashes import outages
 from tests.crashes.both_doors import Books, Traffic, open_receipts, post, said, unforeseen
 from tests.crashes.commits import CASES, COMMITS
 from tests.crashes.middleman import How, middleman
+from tests.crashes.outages import SHOP, end_sessions, refusing_new_rows
 from tests.houses import standing
 from tests.workers import until
 from worker.relay.events import EXCHANGE
 
-#: payconfirm's own role, an ordinary one: what is refused to others is refused to it.
-SHOP = "shop"
 #: Leases that are soon over, with room for a call and the commit after it.
 SHORT = {
     "STATEMENT_SECONDS": "2",
@@ -30,6 +30,7 @@ SHORT = {
     "SUBMIT_LEASE_SECONDS": "5",
     "SUBMIT_SECONDS": "3",
 }
+OUTAGES = (outages.stopped, outages.read_only, outages.full, outages.without_connections)
 #: What is promised once it is back, whatever lease was running.
 BACK_SECONDS = 20
 STOCK = {"tee": 10_000}
@@ -83,7 +84,7 @@ def books(house, postgres):
 def second_house(servers_of_its_own, postgres, tmp_path_factory):
     """With the leases that payconfirm has by itself, and nobody between it and PostgreSQL."""
     folder = tmp_path_factory.mktemp("second")
-    with standing(as_shop(servers_of_its_own, port=postgres.port, redis=1), folder, stock=STOCK) as house:
+    with standing(as_shop(servers_of_its_own, port=postgres.port, redis=1), folder) as house:
         yield house
 
 
@@ -93,10 +94,24 @@ def crashed(second_house, postgres):
     with closing(Books(second_house, as_superuser(postgres, second_house))) as books:
         with traffic(second_house) as flow:
             flow.go_on()
-            with held_meanwhile(second_house, books, flow):
-                postgres.kill()
-            postgres.start()
+            with outages.crashed(postgres, books):
+                assert_messages_are_held(second_house, books, flow)
         yield SimpleNamespace(books=books, flow=flow)
+
+
+@pytest.fixture(scope="module")
+def flows():
+    """All traffic of the house. What waits for a lease after one test ends during the next."""
+    return []
+
+
+@pytest.fixture
+def flowing(house, flows):
+    def flowing():
+        flows.append(traffic(house, items=[{"sku": "tee", "quantity": 1}]))
+        return flows[-1]
+
+    return flowing
 
 
 @pytest.fixture(scope="module")
@@ -146,36 +161,32 @@ def test_a_crash_of_the_server_costs_nobody_more_than_is_promised(crashed, secon
     second_house.run("python", "-m", "worker", "audit", "--gateway")
 
 
-def test_traffic_goes_on_by_itself_after_a_restart(house, books, postgres):
-    with traffic(house) as flow:
+@pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.__name__)
+def test_traffic_goes_on_by_itself_when_it_is_back(outage, house, books, postgres, flowing):
+    with flowing() as flow:
         flow.go_on()
-        with held_meanwhile(house, books, flow):
-            postgres.stop()
-        postgres.start()
+        with outage(postgres, books):
+            assert_messages_are_held(house, books, flow)
         flow.go_on()
 
-    assert_all_is_well(house, books, flow)
 
-
-def test_connections_that_break_under_statements_again_and_again_cost_nothing(house, books, between):
+def test_traffic_goes_on_while_connections_break_under_statements_again_and_again(books, between, flowing):
     """Some are ended by the server, others cut by the network, and then the server works on."""
-    ways = [lambda: end_sessions(books), between.cut_all] * (BLIPS // 2)
-    with traffic(house) as flow:
-        for way in ways:
+    with flowing() as flow:
+        for way in [lambda: end_sessions(books), between.cut_all] * (BLIPS // 2):
             flow.go_on(5)
             until(way)
 
-    assert_all_is_well(house, books, flow)
 
+def test_all_that_was_accepted_meanwhile_has_ended_and_adds_up(house, books, flows, heard):
+    """Nobody had to be restarted, and every event was heard, under one id."""
+    for flow in flows:
+        assert_all_is_well(house, books, flow)
+    ids = books.event_ids()
 
-def test_what_the_database_refuses_for_a_while_waits(house, books):
-    with traffic(house) as flow:
-        for refusing in (read_only, full, without_connections):
-            flow.go_on()
-            with ExitStack() as refused, held_meanwhile(house, books, flow):
-                refused.enter_context(refusing(books))
-
-    assert_all_is_well(house, books, flow)
+    assert flows
+    assert {json.loads(message.body)["id"] for message in iter(heard.get, None)} == ids
+    house.run("python", "-m", "worker", "audit", "--gateway")
 
 
 def test_a_document_at_which_the_database_fails_for_no_known_reason_is_kept(house, books):
@@ -184,7 +195,10 @@ def test_a_document_at_which_the_database_fails_for_no_known_reason_is_kept(hous
     """
     (document,) = documents(house, 1)
 
-    with full(books, "XX000", document["receipt_id"]), payconfirm.Client.from_url(house.addresses.redis_url) as client:
+    with (
+        refusing_new_rows(books, "XX000", document["receipt_id"]),
+        Client.from_url(house.addresses.redis_url) as client,
+    ):
         client.enqueue(document)
         until(lambda: not books.messages())
 
@@ -193,26 +207,15 @@ def test_a_document_at_which_the_database_fails_for_no_known_reason_is_kept(hous
     house.check()
 
 
-def test_it_all_adds_up_afterwards(house, books, heard):
-    """Every event was heard, under one id, in spite of everything."""
-    until(books.told)
-    ids = books.event_ids()
-
-    assert ids
-    assert {json.loads(message.body)["id"] for message in iter(heard.get, None)} == ids
-    house.run("python", "-m", "worker", "audit", "--gateway")
-
-
 # What happens ---------------------------------------------------------------------------------------------------------
 
 
-def documents(house, count):
-    items = [{"sku": "tee", "quantity": 1}]
-    return open_receipts(house, count, f"order of case {next(NUMBERS)}", items=items)
+def documents(house, count, **more):
+    return open_receipts(house, count, f"order of case {next(NUMBERS)}", **more)
 
 
-def traffic(house):
-    return Traffic(house, lambda: documents(house, AT_ONCE))
+def traffic(house, **more):
+    return Traffic(house, lambda: documents(house, AT_ONCE, **more))
 
 
 def begin(house, between, name, how):
@@ -234,63 +237,21 @@ def begin(house, between, name, how):
 def hand_in(house, run):
     """By the Celery door; or by HTTP, again and again until it is accepted."""
     if not run.commit.by_http:
-        with payconfirm.Client.from_url(house.addresses.redis_url) as client:
+        with Client.from_url(house.addresses.redis_url) as client:
             client.enqueue(run.document)
         return
     while 202 not in run.answers:
         run.answers.append(post(house, run.document).status_code)
 
 
-@contextmanager
-def held_meanwhile(house, books, flow):
-    """Inside, PostgreSQL goes away; wait until everybody has found that out, and see that messages are held."""
-    waiting = said(house, "worker", '"store.away"')
-    yield
-    before, refused = len(flow.sent), flow.refusals
+def assert_messages_are_held(house, books, flow):
+    """While it is away: wait until everybody has found that out; none of the messages is acknowledged."""
+    before, waiting, refused = len(flow.sent), said(house, "worker", '"store.away"'), flow.refusals
     until(lambda: len(flow.sent) >= before + HELD)
     until(lambda: said(house, "worker", '"store.away"') > waiting and flow.refusals >= refused + IN_VAIN)
     came = {document["receipt_id"] for document in flow.sent[before : before + HELD]}
-    assert books.messages(only_taken=True)
     assert came <= books.messages()
-
-
-def end_sessions(books):
-    return books.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", SHOP)
-
-
-@contextmanager
-def read_only(books):
-    def set_to(word):
-        books.ask(f"ALTER SYSTEM SET default_transaction_read_only = {word}")
-        books.ask("SELECT pg_reload_conf()")
-
-    set_to("on")
-    yield
-    set_to("off")
-
-
-@contextmanager
-def full(books, code="53100", receipt_id=""):
-    """Have the database give this error for new rows, or for one receipt's."""
-    books.ask(
-        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-            $$ BEGIN
-                 IF NEW.receipt_id LIKE '%%{receipt_id}' THEN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END IF;
-                 RETURN NEW;
-            END $$"""
-    )
-    for table in ("confirmations", "steps"):
-        books.ask(f"CREATE TRIGGER refuse BEFORE INSERT ON payconfirm.{table} FOR EACH ROW EXECUTE FUNCTION refuse()")
-    yield
-    books.ask("DROP FUNCTION refuse CASCADE")
-
-
-@contextmanager
-def without_connections(books):
-    books.ask(f"ALTER ROLE {SHOP} CONNECTION LIMIT 0")
-    end_sessions(books)
-    yield
-    books.ask(f"ALTER ROLE {SHOP} CONNECTION LIMIT -1")
+    assert books.messages(only_taken=True)
 
 
 # What must come of it -------------------------------------------------------------------------------------------------

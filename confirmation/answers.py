@@ -67,6 +67,8 @@ class Silence:
     ended: bool = False
     #: As the gateway asked by `Retry-After`.
     retry_after_seconds: float | None = None
+    #: False where no call was made, since the gateway is known to be away.
+    asked: bool = True
 
 
 Answer = GatewayReceipt | Absent | Refused | Cancelled | Silence

@@ -154,7 +154,7 @@ def tell_drift(case: Case, decision: Decision, world: World) -> Confirmation:
 
 def wait_(case: Case, decision: Decision, world: World) -> Confirmation:
     """Give the hold up and look again later."""
-    after = replace(case.confirmation, parks=case.confirmation.parks + 1)
+    after = replace(case.confirmation, parks=_parks(case))
     return world.store.write(replace(_commit(case, decision, after, world), wait=decision.wait))
 
 
@@ -230,6 +230,13 @@ def _hear(confirmation: Confirmation, answer: Answer, now: datetime) -> Confirma
         return heard
     declined = answer.explicit or (answer.code.startswith("-") and answer.code == confirmation.refusal)
     return replace(heard, refusal=answer.code, declined=declined, message=answer.message)
+
+
+def _parks(case: Case) -> int:
+    """One more in a row; where the gateway wasn't even asked, not so many that the waits become long."""
+    parks = case.confirmation.parks
+    unasked = isinstance(case.answer, Silence) and not case.answer.asked
+    return max(parks, min(parks + 1, waits.MOST_PARKS_UNASKED)) if unasked else parks + 1
 
 
 def _number_cancel(case: Case) -> Confirmation:

@@ -16,6 +16,9 @@ APPEAR = timedelta(seconds=10)
 TRY_TO_CANCEL = timedelta(hours=24)
 #: A rejection whose last word was not an end is looked at again so long after it; then only on a webhook.
 LATE_LOOKS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+#: A receipt that nobody could ask about hasn't failed: however often that was in a row, the next wait is no longer than
+#: after so many parkings, 8 s. Without this a gateway that comes and goes would leave it waiting for minutes.
+MOST_PARKS_UNASKED = 3
 #: Jitter spreads a wait between these parts of itself, so that what was parked together doesn't come back together.
 SHORTEST_PART, LONGEST_PART = 0.75, 1.25
 #: A wait that ends at the deadline ends just past it, so that the look finds the deadline behind it.

@@ -17,6 +17,7 @@ from sandbox.twins import Fault, TwinReceipt, Twins
 ORDER = Order("r1", "o1", Money(3000, "KRW"), {"tee": 2})
 TIMEOUT = Silence("timeout")
 BROKEN = Silence("http 502", ended=True)
+NOT_ASKED = Silence("the gateway is away", ended=True, asked=False)
 
 
 class Killed(BaseException):
@@ -813,6 +814,23 @@ def test_after_a_day_of_refused_cancels_people_are_asked_and_it_goes_on(shop):
 
     assert shop.settle(hours=48).state is State.VOIDED
     assert shop.told == ["review", "voided"]
+
+
+def test_money_that_goes_back_does_not_wait_for_minutes_since_nobody_could_ask_for_a_while(shop):
+    """A gateway that comes and goes has it looked at early, again and again: that is no failure of the receipt."""
+    voiding(shop)
+    shop.gateway.tell("r1", "cancel", *[Fault(BROKEN, acts=False)] * 2)
+    shop.deliver()
+    shop.gateway.tell("r1", "look_up", *[Fault(NOT_ASKED)] * 10)
+
+    waits = []
+    while shop.calls.count("cancel") < 2:
+        waits.append((shop.store.next_due() - shop.clock.now()).total_seconds())
+        shop.sweep(waits[-1])
+
+    assert len(waits) == 11
+    assert max(waits) <= 10
+    assert shop.settle().state is State.VOIDED
 
 
 def test_money_that_was_not_taken_after_all_ends_as_rejected(shop):

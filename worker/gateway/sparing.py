@@ -28,7 +28,7 @@ READ_SECONDS = 0.2
 #: What nobody has written for so long is forgotten.
 _FORGOTTEN_SECONDS = 600
 
-SPARED = Silence("not asked: the gateway is away", ended=True)
+SPARED = Silence("not asked: the gateway is away", ended=True, asked=False)
 
 _KEY = "payconfirm:gateway"
 

@@ -280,6 +280,7 @@ def test_a_program_that_was_killed_is_started_again_and_never_taken_for_one_that
     program.start()
 
     assert program.wait_until(lambda said: said) != first  # its own words, not those of the dead
+    assert (tmp_path / "worker-1.log").read_text() == first
     program.check()
     stop([program])
     with pytest.raises(HouseProblem, match="worker-1 ended by itself"):

@@ -41,7 +41,7 @@ class Program:
 
     @property
     def log(self) -> Path:
-        """Its log. One that was started again has another, so that the last words of the one before can still be read."""
+        """Its log. One that was started again has another, so that the last words of the dead one can still be read."""
         return self._folder / (f"{self.name}.log" if self._lives < 2 else f"{self.name}-{self._lives}.log")
 
     @property

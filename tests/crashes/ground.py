@@ -33,6 +33,8 @@ LOOKUP_SECONDS, APPROVE_SECONDS = 0.02, 0.2
 AT_ONCE = 12
 #: A worker that hasn't come to its place by then never will.
 ON_ITS_WAY_SECONDS = 60
+#: What the names of watched workers' queues begin with.
+WATCHED = "watched."
 #: The queue that gets every event.
 EVENTS = "crashes.events"
 
@@ -142,10 +144,10 @@ class Ground:
                     yield case, worker, came
             time.sleep(POLL_SECONDS)
 
-    def inherit(self, receipts):
+    def inherit(self):
         """Give what is on dead workers' queues to the others."""
-        for receipt in receipts:
-            while self.house.redis.lmove(queue_of(receipt), QUEUE, "RIGHT", "LEFT"):
+        for queue in self.house.redis.scan_iter(f"{WATCHED}*", count=1000):
+            while self.house.redis.lmove(queue, QUEUE, "RIGHT", "LEFT"):
                 pass
 
     def events(self):
@@ -162,7 +164,7 @@ class Ground:
 
 
 def queue_of(receipt):
-    return f"watched.{receipt.sku}"
+    return f"{WATCHED}{receipt.sku}"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from worker.duty import explain
 from worker.store.reading import Reading
 
 #: The first test waits for all of them.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 #: Where a worker stops that has claimed its receipt: before each commit, and in each call before it, at its first byte,
 #: while the gateway works, and before its answer is read.

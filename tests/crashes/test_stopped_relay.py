@@ -27,7 +27,7 @@ from worker.store.ledger import Ledger
 from worker.store.outbox import LEASE_SECONDS
 
 #: The first test waits for all of them.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 #: What the other relay may need beside the lease: its own waits, on a busy machine.
 MARGIN_SECONDS = 10

@@ -22,15 +22,21 @@ ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.001
 #: What isn't named here each fork imports for itself; that only costs time.
 EVERYTHING = (
+    "billiard.dummy",
+    "billiard.pool",
+    "celery.__main__",
     "celery.app.amqp",
     "celery.app.control",
     "celery.app.events",
     "celery.app.log",
     "celery.apps.worker",
+    "celery.backends.base",
     "celery.bin.celery",
     "celery.concurrency.thread",
+    "celery.events.dispatcher",
+    "celery.events.receiver",
     "celery.worker.autoscale",
-    "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
     "celery.worker.strategy",
     "kombu.pidbox",
     "sqlalchemy.dialects.postgresql.psycopg2",

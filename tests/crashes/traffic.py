@@ -19,18 +19,22 @@ POST_SECONDS = 5
 
 
 class flowing:  # noqa: N801 — reads as a sentence
-    """While it lasts, documents are sent by Celery, each until the broker has it; at the end all of them are."""
+    """While it lasts, documents are sent by Celery, each until the broker has it; at the end all of them are.
+
+    A test that fails meanwhile gives up.
+    """
 
     def __init__(self, house, documents, per_second):
         self._house, self._documents, self._pause = house, documents, 1 / per_second
-        self._at_work, self._accepted = threading.Event(), set()
+        self._at_work, self._accepted, self._failed = threading.Event(), set(), False
         self._sending = threading.Thread(target=self._send_all)
 
     def __enter__(self):
         self._sending.start()
         return self._at_work, self._accepted
 
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
+        self._failed = error is not None
         self._sending.join()
 
     def _send_all(self):
@@ -42,7 +46,7 @@ class flowing:  # noqa: N801 — reads as a sentence
                 time.sleep(self._pause)
 
     def _send(self, client, document):
-        while True:
+        while not self._failed:
             try:
                 client.enqueue(document)
             except BrokerUnavailable:

@@ -131,10 +131,10 @@ class CellHouse:
         account = Account(self.api, self.sandbox.url, **(KEYS | keys))
         return BootpayGateway(account, lookup_seconds=seconds, submit_seconds=seconds)
 
-    def begin(self, items=None, *, order_id=None, receipt_id=None, **receipt) -> str:
-        """Open a receipt at the gateway, and have a row for it that nobody has claimed. Without an id of its own."""
+    def begin(self, items=None, *, order_id=None, **receipt) -> str:
+        """Open a receipt at the gateway, and have a row for it that nobody has claimed yet."""
         order_id = order_id or f"order-{next(NUMBERS)}"
-        receipt_id = receipt_id or self.sandbox.open(**({"order_id": order_id, "price": WON} | receipt))
+        receipt_id = self.sandbox.open(**({"order_id": order_id, "price": WON} | receipt))
         self.ledger.keep(Order(receipt_id, order_id, Money(WON, "KRW"), TEES if items is None else items), 0)
         return receipt_id
 
@@ -249,7 +249,7 @@ def open_cells(servers, template_database, sandbox: RunningGateway, api) -> Iter
     name = f"test_cells_{next(NUMBERS)}"
     _administer(servers, f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY file_copy")
     url = urlsplit(servers.addresses.database_url)._replace(scheme="postgresql+psycopg2", path=f"/{name}").geturl()
-    engine = make_engine(url)
+    engine = make_engine(url, statement_seconds=30, lock_seconds=15)  # a busy machine must not park what is tried out
     yield CellHouse(engine, sandbox, api)
     engine.dispose()
     _administer(servers, f"DROP DATABASE {name} WITH (FORCE)")

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 from celery import Task
 from celery.exceptions import Reject
-from celery.signals import worker_shutting_down
+from celery.signals import celeryd_init, worker_shutting_down
 
 from confirmation.confirmation import Confirmation, Job
 from confirmation.errors import ClaimLost, DifferentDocument, StoreBusy, StoreUnavailable
@@ -31,6 +31,12 @@ log = structlog.get_logger(__name__)
 ASK_AGAIN_SECONDS = 0.5
 
 _ending = False
+
+
+@celeryd_init.connect
+def _find_the_hook(**_: object) -> None:
+    """End a worker at its start, not at its first payment, where the shop's hook can't be found."""
+    bootstrap.build_hook(settings())
 
 
 @worker_shutting_down.connect

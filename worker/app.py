@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging
+from celery.signals import setup_logging
 from kombu import serialization
 from kombu.utils.json import dumps
 
@@ -40,14 +40,6 @@ def sender_app(given: Settings) -> Celery:
     application = Celery("payconfirm", set_as_current=False)
     application.conf.update(configuration(given))
     return application
-
-
-@celeryd_init.connect
-def _find_the_hook(**_: object) -> None:
-    """End a worker at its start, not at its first payment, where the shop's hook can't be found."""
-    from worker import bootstrap  # noqa: PLC0415 — which itself builds applications that only send
-
-    bootstrap.build_hook(settings())
 
 
 @setup_logging.connect

@@ -20,7 +20,7 @@ def some(random: Random, chance: float, fault: Callable[[], Fault]) -> list[Faul
 
 def soon_or_late(random: Random, long_seconds: float) -> float:
     """Mostly soon; now and then only when the deadline is past."""
-    return long_seconds if random.random() < 0.2 else random.uniform(1, 8)
+    return long_seconds if random.random() < 0.12 else random.uniform(1, 8)
 
 
 def submit_fault(random: Random, api: str, long_seconds: float) -> Fault:

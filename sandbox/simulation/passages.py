@@ -29,6 +29,8 @@ class Stage(Protocol):
     """What the passages need of the simulation."""
 
     promises: Promises
+    #: Whether anybody wants to read the stories.
+    telling: bool
     #: Who is at work at this moment.
     at_work: Run
 
@@ -70,7 +72,8 @@ class Passage:
         if incident:
             self._befall(receipt_id, name, incident, "before")
         result = call()
-        self._stage.note(receipt_id, name, *told, result)
+        if self._stage.telling:
+            self._stage.note(receipt_id, name, *told, result)
         self._stage.promises.check(receipt_id)
         self._stage.wait(fate.random.random() * self._seconds)
         if incident:

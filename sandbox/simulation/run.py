@@ -30,7 +30,7 @@ from sandbox.twins import Twins, TwinShop
 #: Between two receipts, on average. Close together they meet; far apart, a paused worker's receipt is taken over often.
 ARRIVAL_SECONDS = (2.0, 20.0)
 #: Mostly short: until then a receipt is looked at every few seconds, and all these looks are alike.
-DEADLINES = (*(timedelta(minutes=1) for _ in range(9)), timedelta(minutes=10))
+DEADLINES = (*(timedelta(minutes=1) for _ in range(19)), timedelta(minutes=10))
 #: Long after a day of trying to cancel, and after four days of hourly late looks without a word.
 LONGEST_SECONDS = 7 * 86_400.0
 LOST_MESSAGES = 0.03
@@ -47,7 +47,8 @@ class Simulation:
         self.twins = Twins()
         #: All that went wrong, by name.
         self.happened: list[str] = []
-        self._lines = Lines() if telling else None
+        self.telling = telling
+        self._lines = Lines()
         self._scheduler = Scheduler(self.twins.clock, self.twins.store, self._sweep)
         #: Drawn for the whole world, whichever receipts take part.
         self._random = Random(plan.name)  # noqa: S311 - a story, no secret
@@ -81,7 +82,7 @@ class Simulation:
 
     def story(self, receipt_id: str) -> str:
         """Tell what happened to one receipt, line by line."""
-        return self._lines.tell(self._stories[receipt_id]) if self._lines else ""
+        return self._lines.tell(self._stories[receipt_id])
 
     @property
     def orders(self) -> dict[str, Order]:
@@ -105,7 +106,7 @@ class Simulation:
 
     def note(self, receipt_id: str, *told: object) -> None:
         """Keep a line of the receipt's story."""
-        if self._lines:
+        if self.telling:
             self._lines.add(receipt_id, self.tick(), self.at_work, *told)
 
     def moved(self, confirmation: Confirmation, *, by_person: bool) -> None:
@@ -209,7 +210,7 @@ class Simulation:
         self.twins.clock.jump(seconds)
         if seconds > 0:
             self.promises.time_was_left_out()
-        for receipt_id in self.twins.store.rows if self._lines else ():
+        for receipt_id in self.twins.store.rows if self.telling else ():
             self.note(receipt_id, f"the database's clock jumps by {seconds:+.3f} s")
 
     def _sweep(self) -> None:

@@ -111,7 +111,7 @@ def draw(random: Random, number: int, long_seconds: float) -> Story:
     if random.random() < 0.1:
         story.receipt.declined_as = random.choice((2, -2))
     story.faults = {
-        "submit": some(random, 0.35, lambda: submit_fault(random, api, long_seconds)),
+        "submit": some(random, 0.28, lambda: submit_fault(random, api, long_seconds)),
         "look_up": look_up_faults(random),
         # A refused cancel of what was partly cancelled before keeps its number, and is tried for a day: 200 times.
         "cancel": some(random, 0.4, lambda: cancel_fault(random, 0.05 if beginning == "partly cancelled" else 0.5)),

@@ -12,13 +12,14 @@ class Clock:
     def __init__(self) -> None:
         # Whole microseconds: what databases keep, and sums of them are exact.
         self._microseconds = 0
+        self._tick = 0.0
         #: The time in UTC when the monotonic clock was at 0.
         self._origin = START
         self._now: datetime | None = None
 
     def tick(self) -> float:
         """Give the monotonic clock, in seconds."""
-        return self._microseconds / 1e6
+        return self._tick
 
     def now(self) -> datetime:
         """Give the time in UTC."""
@@ -33,6 +34,7 @@ class Clock:
     def advance(self, seconds: float) -> None:
         """Let time pass on both clocks."""
         self._microseconds += round(seconds * 1e6)
+        self._tick = self._microseconds / 1e6
         self._now = None
 
     def jump(self, seconds: float) -> None:

@@ -187,6 +187,7 @@ class TwinStore:
     def _save(self, row: TwinRow, commit: Commit, granted: float) -> Confirmation:
         now = self.clock.now()
         before, after = row.confirmation, commit.after
+        receipt_id = before.receipt_id
         row.confirmation = replace(
             after,
             order=before.order,
@@ -198,15 +199,15 @@ class TwinStore:
             sequence=before.sequence + (commit.event is not None),
         )
         self.own(row.confirmation)
-        self.stock.settle(after.receipt_id, commit.stock)
-        self.record(after.receipt_id, commit.step)
+        self.stock.settle(receipt_id, commit.stock)
+        self.record(receipt_id, commit.step)
         self._announce(row.confirmation, commit)
         if commit.lease_seconds is not None:
             return self._grant(row, granted, commit.lease_seconds)
         row.leased_until = None
         self.due(row, None if commit.wait is None else now + commit.wait)
         if row.asked:
-            self.look_now(after.receipt_id)
+            self.look_now(receipt_id)
         return row.confirmation
 
     def own(self, after: Confirmation) -> None:

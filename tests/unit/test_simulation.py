@@ -251,7 +251,8 @@ def test_it_sees_a_persons_word_go_before_the_gateways(monkeypatch):
 
 
 def test_it_sees_a_word_taken_without_force(monkeypatch):
-    monkeypatch.setattr(operators, "word_refused", lambda *_, **__: "")
+    word_refused = operators.word_refused
+    monkeypatch.setattr(operators, "word_refused", lambda seen, **_: word_refused(seen, force=True))
 
     assert "ended by a person who didn't say so" in broken_promise()
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from tests.contract.store_under_test import Row, Shelf, Told
 from worker.store.engine import make_engine
 from worker.store.ledger import Ledger
+from worker.store.operating import Operating
 from worker.store.rows import to_confirmation
 from worker.store.stock import Stock
 
@@ -40,6 +41,12 @@ class LedgerUnderTest:
 
     def ask(self, receipt_id):
         self.store.ask(receipt_id)
+
+    def set_hook(self, hook):
+        self.store = Ledger(self._engine, hook=hook)
+
+    def void(self, receipt_id, seen):
+        return Operating(self._engine, self.store._hook).void(receipt_id, seen, "kim", restock=False)
 
     def set_stock(self, sku, available):
         Stock(self._engine).set(sku, available, "test")

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from confirmation.confirmation import Confirmation
+from confirmation.hooks import Hook
 from confirmation.ports import Store
+from confirmation.states import State
 from sandbox.twins import Twins
 
 
@@ -63,6 +65,12 @@ class StoreUnderTest(Protocol):
     def ask(self, receipt_id: str) -> None:
         """Have a row looked at, as a webhook does."""
 
+    def set_hook(self, hook: Hook) -> None:
+        """Give the shop a part in the commits."""
+
+    def void(self, receipt_id: str, seen: State) -> bool:
+        """Void it as a person does who saw it in this state."""
+
     def set_stock(self, sku: str, available: int) -> None:
         """Make so many available."""
 
@@ -101,6 +109,12 @@ class TwinUnderTest:
 
     def ask(self, receipt_id):
         self.store.look_now(receipt_id)
+
+    def set_hook(self, hook):
+        self.store.hook = hook
+
+    def void(self, receipt_id, seen):
+        return self._twins.operating.void(receipt_id, seen, "kim", restock=False)
 
     def set_stock(self, sku, available):
         self.store.stock.put(sku, available)

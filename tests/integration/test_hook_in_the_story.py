@@ -326,7 +326,7 @@ def test_a_void_that_the_shop_can_not_take_note_of_waits_and_the_money_goes_back
 
     standing = house.standing(receipt_id)
     assert (standing.state, standing.announced) == (State.VOIDING, ["confirmed"])
-    failed_at(standing, "on_void")
+    assert (standing.steps[-1].phase, failed_at(standing, "on_void")) == ("cancel", "cancelled")
     house.let_pass(receipt_id, LATE)
     standing = house.seen(receipt_id)
     assert (standing.ended, standing.origin) == ("review hook_failed", "voiding")

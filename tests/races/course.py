@@ -32,7 +32,9 @@ NO_REDIS = "redis://127.0.0.1:1/0"
 LOCK_SECONDS = 9
 #: A statement in a line waits for the whole of it, on a machine that is busy with everything else.
 STATEMENT_SECONDS = 50
-CALL_SECONDS = 4
+CALL_SECONDS = 30
+#: Nobody loses a lease by standing in a line; where a race needs one to be over, the test ends it.
+LEASE_SECONDS = 100
 #: The gateway's pool takes the largest crowd.
 CONNECTIONS = 64
 
@@ -53,7 +55,10 @@ class Course:
         self.ledger = Ledger(self.engine)
         self.stock = Stock(self.engine)
         self.gateway = BootpayGateway(
-            Account("v2", sandbox.url, **KEYS), lookup_seconds=30, submit_seconds=30, connections=CONNECTIONS
+            Account("v2", sandbox.url, **KEYS),
+            lookup_seconds=CALL_SECONDS,
+            submit_seconds=CALL_SECONDS,
+            connections=CONNECTIONS,
         )
 
     def new_engine(self):
@@ -75,7 +80,7 @@ class Course:
             store=Ledger(engine),
             gateway=gateway or self.gateway,
             lock=RedisLock(self.new_redis(redis_url), LOCK_SECONDS),
-            terms=Terms(deadline, lookup_seconds=CALL_SECONDS, submit_seconds=CALL_SECONDS),
+            terms=Terms(deadline, CALL_SECONDS, CALL_SECONDS, LEASE_SECONDS, LEASE_SECONDS),
             tick=time.monotonic,
             jitter=random.random,
             event_id=uuid7,

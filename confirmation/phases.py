@@ -253,7 +253,9 @@ def _number_cancel(case: Case) -> Confirmation:
 def _case(confirmation: Confirmation, answer: Answer, world: World) -> Case:
     used = replace(confirmation, hold=replace(_hold(confirmation), used=True, may_submit=False))
     now = _now(confirmation, world)
-    return Case.of(used, answer, now=now, deadline=world.terms.deadline, jitter=world.jitter())
+    case = Case.of(used, answer, now=now, deadline=world.terms.deadline, jitter=world.jitter())
+    at_work_at_most = world.terms.submit_lease_seconds + waits.SETTLE.total_seconds()
+    return case if world.steadiness.lasts(world.tick()) >= at_work_at_most else replace(case, steady=False)
 
 
 def _buyer_waits(confirmation: Confirmation, world: World) -> bool:

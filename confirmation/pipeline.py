@@ -38,6 +38,8 @@ def confirm(job: Job, world: World) -> Confirmation | None:
         if not held:
             return world.store.keep(job.order, LOCKED_DUE_SECONDS) if job.order else None
         confirmation = world.store.claim(job, world.terms.lookup_lease_seconds)
+        if confirmation.hold:
+            world.steadiness.claimed(confirmation.hold, world.tick())
         if confirmation.final and not confirmation.can_move:
             world.store.tell_again(confirmation)
         while confirmation.can_move:

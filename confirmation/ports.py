@@ -13,6 +13,7 @@ from confirmation.confirmation import Confirmation, Job
 from confirmation.decisions import Refusal
 from confirmation.events import Event
 from confirmation.order import Order
+from confirmation.steadiness import Steadiness
 
 
 class Gateway(Protocol):
@@ -148,3 +149,5 @@ class World:
     jitter: Callable[[], float]
     event_id: Callable[[], UUID]
     budget: Budget = unlimited
+    #: Of the database's clock, as this process sees it.
+    steadiness: Steadiness = field(default_factory=Steadiness)

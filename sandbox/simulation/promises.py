@@ -83,18 +83,6 @@ class Promises:
         if confirmation.state is State.CONFIRMED:
             self._check_payer(confirmation.order)
 
-    def time_was_left_out(self) -> None:
-        """Know that the database's clock has jumped forward: it says of nothing that is open how long ago it was.
-
-        What is kept apart by that clock alone comes too close together: two looks, or a look and the submit before it.
-        A late look finds what that misses, and nothing is charged twice where one receipt is one payment.
-        """
-        for receipt_id, row in self._store.rows.items():
-            if not row.confirmation.final:
-                self.excused.add(receipt_id)
-                if receipt_id in self._gateway.receipts:
-                    self._gateway.receipts[receipt_id].charged_once = True
-
     def voided(self, receipt_id: str, was: State, *, restock: bool) -> None:
         """Know that a person has voided it: what is to become of its order and its items."""
         self.turns.leased(receipt_id, None)

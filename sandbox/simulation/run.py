@@ -6,14 +6,16 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from random import Random
+from uuid import UUID
 
-from confirmation.confirmation import Confirmation, Job
+from confirmation.confirmation import Confirmation, Hold, Job
 from confirmation.errors import ConfirmationError, DifferentDocument, StoreBusy, StoreUnavailable
 from confirmation.operating import NotDone
 from confirmation.order import Order
 from confirmation.pipeline import confirm
-from confirmation.ports import Terms
+from confirmation.ports import Terms, World
 from confirmation.states import State
+from confirmation.steadiness import Steadiness
 from sandbox.simulation import people
 from sandbox.simulation.broken import PromiseBroken
 from sandbox.simulation.fate import Fate
@@ -34,6 +36,8 @@ DEADLINES = (*(timedelta(minutes=1) for _ in range(19)), timedelta(minutes=10))
 #: Long after a day of trying to cancel, and after four days of hourly late looks without a word.
 LONGEST_SECONDS = 7 * 86_400.0
 LOST_MESSAGES = 0.03
+#: Worker processes, each with a view of its own of the database's clock.
+PROCESSES = 3
 #: How far the database's clock jumps at most, forward or back, in a world in which it does.
 MOST_JUMPS = 20
 JUMPS_SECONDS = (2.0, 30.0, 300.0)
@@ -62,13 +66,14 @@ class Simulation:
         self.at_work = Run(0, self._fate("world"), "world")
         self._started = 0
         self._operating = PassedOperating(self, self.twins.operating)
-        self._world = replace(
+        world = replace(
             self.twins.world(Terms(deadline=self._deadline)),
             store=PassedStore(self, self.twins.store),
             gateway=PassedGateway(self, self.twins.gateway),
             lock=PassedLock(self, self.twins.lock),
             jitter=self._jitter,
         )
+        self._processes = [replace(world, steadiness=self._steadiness()) for _ in range(PROCESSES)]
 
     def run(self) -> Counter[str]:
         """Run until all is settled, and count the outcomes. Raises `PromiseBroken`."""
@@ -135,6 +140,16 @@ class Simulation:
 
     def _jitter(self) -> float:
         return self.at_work.fate.random.random()
+
+    def _process(self) -> World:
+        """Give the process that is next to take a message."""
+        return self._processes[self._started % PROCESSES]
+
+    def _steadiness(self) -> Steadiness:
+        """As of a process that has claimed something before."""
+        steadiness = Steadiness()
+        steadiness.claimed(Hold(UUID(int=0), self.tick(), self.twins.clock.now(), 0), self.tick())
+        return steadiness
 
     # What is drawn beforehand -----------------------------------------------------------------------------------------
 
@@ -208,8 +223,6 @@ class Simulation:
     def _jump(self, seconds: float) -> None:
         """Set the database's clock; the workers' monotonic ones go on."""
         self.twins.clock.jump(seconds)
-        if seconds > 0:
-            self.promises.time_was_left_out()
         for receipt_id in self.twins.store.rows if self.telling else ():
             self.note(receipt_id, f"the database's clock jumps by {seconds:+.3f} s")
 
@@ -231,7 +244,7 @@ class Simulation:
         self._started += 1
         run = Run(self._started, self._fates[job.receipt_id])
         try:
-            self._have_at_work(run, job.receipt_id, partial(confirm, job, self._world))
+            self._have_at_work(run, job.receipt_id, partial(confirm, job, self._process()))
         except (StoreBusy, StoreUnavailable):
             self._scheduler.after(1, partial(self._deliver, job))
         except DifferentDocument:
@@ -248,7 +261,7 @@ class Simulation:
         run = Run(self._started, self._fates[receipt_id], "person", people.word(deed))
         self.note(receipt_id, f"person {run.number} comes to", deed)
         try:
-            self._have_at_work(run, receipt_id, partial(people.do, deed, receipt_id, self._operating, self._world))
+            self._have_at_work(run, receipt_id, partial(people.do, deed, receipt_id, self._operating, self._process()))
         except (StoreBusy, StoreUnavailable):
             self._scheduler.after(5, partial(self._do, receipt_id, deed))
         except (NotDone, ConfirmationError) as error:

@@ -46,8 +46,6 @@ class TwinReceipt:
     virtual_account: bool = False
     #: How often the buyer was charged.
     charges: int = 0
-    #: Whether a second submit never charges again, even while the first is at work. v2 says so of itself.
-    charged_once: bool = False
     #: The status that a submit leads to where the card company declines; None: it doesn't.
     declined_as: int | None = None
     #: Every cancel by its id, and what it was answered; a repeated id is answered the same.
@@ -146,8 +144,7 @@ class TwinGateway:
     def _charge(self, receipt: TwinReceipt) -> Answer:
         """Charge. v1 is taken to charge again while an earlier submit is not yet to be seen; v2 says it doesn't."""
         at_work = receipt.status == PAID and self._shown(receipt) != PAID
-        again = at_work and receipt.api == "v1" and not receipt.charged_once
-        if receipt.status != READY and not again:
+        if receipt.status != READY and not (at_work and receipt.api == "v1"):
             return Refused("RC_NOT_READY")
         if receipt.declined_as is not None:
             receipt.status = receipt.declined_as

@@ -9,6 +9,7 @@ from confirmation.answers import Seen, Silence
 from confirmation.decisions import TABLE, Decision, Refusal, Verb
 from confirmation.hooks import CALLED, Method
 from confirmation.states import Hooked, Reason, State
+from confirmation.steadiness import Steadiness
 from sandbox import simulate as program
 from sandbox.simulation import Plan, PromiseBroken, Simulation, faults, passages, run, shortest, simulate, stories, tell
 from sandbox.simulation.fate import Chances
@@ -134,6 +135,18 @@ def test_it_sees_a_second_submit_without_the_two_looks(monkeypatch):
 
 def test_it_sees_two_looks_too_close_together(monkeypatch):
     monkeypatch.setattr(waits, "SETTLE", waits.SETTLE * 0)
+
+    assert "two submits are at work at once" in broken_promise()
+
+
+def test_it_sees_the_databases_clock_believed_when_it_has_just_jumped(monkeypatch):
+    """
+    Set forward, it says that a submit must have ended that is still at work.
+    """
+    monkeypatch.setattr(Steadiness, "lasts", lambda *_: float("inf"))
+    monkeypatch.setattr(run, "draw", submits_twice)
+    monkeypatch.setattr(run, "ARRIVAL_SECONDS", (20.0,))
+    monkeypatch.setattr(run, "MOST_JUMPS", 2000)
 
     assert "two submits are at work at once" in broken_promise()
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
-from sqlalchemy.exc import ArgumentError, ProgrammingError
+from sqlalchemy.exc import ArgumentError
 from typer.core import TyperGroup
 
 from config.settings import stop
 from confirmation.errors import StoreBusy, StoreUnavailable
 from worker.duty.showing import printable
-from worker.store.engine import SchemaMissing, first_line, named_errors
+from worker.store.engine import SchemaMissing, named_errors
 
 _NOT_ALLOWED = "42501"
 
@@ -33,16 +33,10 @@ def plainly() -> Iterator[None]:
     except SchemaMissing as error:
         stop(str(error))
     except StoreUnavailable as error:
-        stop(f"the database doesn't answer: {printable(str(error))}")
+        refused = getattr(getattr(error.__cause__, "orig", None), "pgcode", None) == _NOT_ALLOWED
+        does = "refuses" if refused else "doesn't answer"
+        stop(f"the database {does}: {printable(str(error))}")
     except StoreBusy as error:
         stop(f"the database is too busy, or somebody holds a lock: try again ({error})")
     except ArgumentError:
         stop("DATABASE_URL isn't an address that the database's driver can read")
-    except ProgrammingError as error:
-        _refused(error)
-
-
-def _refused(error: ProgrammingError) -> NoReturn:
-    if getattr(error.orig, "pgcode", None) == _NOT_ALLOWED:
-        stop(f"the database refuses: {printable(first_line(error))}")
-    raise error

@@ -45,8 +45,12 @@ class LedgerUnderTest:
     def set_hook(self, hook):
         self.store = Ledger(self._engine, hook=hook)
 
+    @property
+    def operating(self):
+        return Operating(self._engine, self.store._hook)
+
     def void(self, receipt_id, seen):
-        return Operating(self._engine, self.store._hook).void(receipt_id, seen, "kim", restock=False)
+        return self.operating.void(receipt_id, seen, "kim", restock=False)
 
     def set_stock(self, sku, available):
         Stock(self._engine).set(sku, available, "test")

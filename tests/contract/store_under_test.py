@@ -11,6 +11,7 @@ from uuid import UUID
 
 from confirmation.confirmation import Confirmation
 from confirmation.hooks import Hook
+from confirmation.operating import Rows
 from confirmation.ports import Store
 from confirmation.states import State
 from sandbox.twins import Twins
@@ -68,6 +69,10 @@ class StoreUnderTest(Protocol):
     def set_hook(self, hook: Hook) -> None:
         """Give the shop a part in the commits."""
 
+    @property
+    def operating(self) -> Rows:
+        """Give the rows as people get at them."""
+
     def void(self, receipt_id: str, seen: State) -> bool:
         """Void it as a person does who saw it in this state."""
 
@@ -113,8 +118,12 @@ class TwinUnderTest:
     def set_hook(self, hook):
         self.store.hook = hook
 
+    @property
+    def operating(self):
+        return self._twins.operating
+
     def void(self, receipt_id, seen):
-        return self._twins.operating.void(receipt_id, seen, "kim", restock=False)
+        return self.operating.void(receipt_id, seen, "kim", restock=False)
 
     def set_stock(self, sku, available):
         self.store.stock.put(sku, available)

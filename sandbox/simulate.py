@@ -1,6 +1,7 @@
 """`python -m sandbox simulate`: the rules under a seeded scheduler, with the promises checked after every step."""
 
 import argparse
+import os
 import time
 from collections import Counter
 
@@ -30,7 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox simulate", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same story (default 1)")
     parser.add_argument("--receipts", type=int, default=10_000, help="how many receipts (default 10,000)")
-    parser.add_argument("--processes", type=int, default=1, help="how many worlds at a time; the outcome is the same")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--processes", type=int, default=cores, help=f"the outcome is the same (default {cores})")
     again = parser.add_argument_group("to see a broken promise again, as it is printed")
     again.add_argument("--world", type=int, help="only this world")
     again.add_argument("--only", type=_numbers, default=Plan(0).receipts, help="only these receipts of it")

@@ -25,7 +25,7 @@ def simulate(seed: int, receipts: int, processes: int = 1) -> Counter[str]:
 
 def endings(plans: list[Plan], processes: int = 1) -> Iterator[tuple[Plan, Ending]]:
     """Run the plans and give how each ended, in their order."""
-    if processes == 1:
+    if min(processes, len(plans)) == 1:
         yield from ((plan, _run(plan)) for plan in plans)
         return
     pool = ProcessPoolExecutor(processes, get_context("spawn"))

@@ -3,6 +3,8 @@
 Rows are timed by the database's clock: when a submit can have ended, how far two looks are apart. Where that clock is
 set forward (by a person, by a failover to a machine whose clock is ahead), it says that what was just now is long ago,
 and a second submit would be sent while the first is at work. Set back, it only makes everybody wait.
+
+What a process can't know: a jump before its first claim, and two jumps between two of its claims but for their sum.
 """
 
 from confirmation.confirmation import Hold

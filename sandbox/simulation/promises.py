@@ -208,7 +208,7 @@ class Promises:
     def _check_end_confirmed(self, confirmation: Confirmation, taken: int) -> None:
         receipt_id = confirmation.receipt_id
         elsewhere = self.cancelled_elsewhere[receipt_id]
-        if elsewhere and not self._drifts(receipt_id):
+        if elsewhere and not self._drifts(receipt_id) and receipt_id not in self._by_word:
             raise PromiseBroken("cancelled elsewhere, and nobody was told")
         if taken != confirmation.order.amount.minor and not elsewhere and receipt_id not in self._by_word:
             raise PromiseBroken("confirmed, and the gateway keeps something else", f"{taken}")
@@ -221,6 +221,9 @@ class Promises:
                 raise PromiseBroken("two documents have one sequence", told, told.document["receipt_id"])
 
     def _is_for_people(self, confirmation: Confirmation) -> bool:
+        owner = self._store.owners.get(confirmation.order.order_id)
+        if confirmation.reason is Reason.ORDER_UNDECIDED and owner:
+            return self.settled(owner)
         truth = self._gateway.truth(confirmation.receipt_id)
         no_refund = isinstance(truth, GatewayReceipt) and truth.virtual_account
         return no_refund or see(truth, confirmation.order) in FOR_PEOPLE

@@ -73,7 +73,7 @@ class Simulation:
             lock=PassedLock(self, self.twins.lock),
             jitter=self._jitter,
         )
-        self._processes = [replace(world, steadiness=self._steadiness()) for _ in range(PROCESSES)]
+        self._processes = [replace(world, steadiness=Steadiness()) for _ in range(PROCESSES)]
 
     def run(self) -> Counter[str]:
         """Run until all is settled, and count the outcomes. Raises `PromiseBroken`."""
@@ -145,11 +145,9 @@ class Simulation:
         """Give the process that is next to take a message."""
         return self._processes[self._started % PROCESSES]
 
-    def _steadiness(self) -> Steadiness:
-        """As of a process that has claimed something before."""
-        steadiness = Steadiness()
+    def _claims(self, steadiness: Steadiness) -> None:
+        """Have a process claim something that is of no interest here."""
         steadiness.claimed(Hold(UUID(int=0), self.tick(), self.twins.clock.now(), 0), self.tick())
-        return steadiness
 
     # What is drawn beforehand -----------------------------------------------------------------------------------------
 
@@ -221,7 +219,9 @@ class Simulation:
             self.twins.store.look_now(receipt_id)
 
     def _jump(self, seconds: float) -> None:
-        """Set the database's clock; the workers' monotonic ones go on."""
+        """Set the database's clock; the workers' monotonic ones go on. Each process was busy until now."""
+        for process in self._processes:
+            self._claims(process.steadiness)
         self.twins.clock.jump(seconds)
         for receipt_id in self.twins.store.rows if self.telling else ():
             self.note(receipt_id, f"the database's clock jumps by {seconds:+.3f} s")

@@ -214,7 +214,7 @@ def _enter(confirmation: Confirmation, state: State, reason: Reason | None) -> C
 
 def _will_submit(confirmation: Confirmation, case: Case, world: World) -> Confirmation:
     """A submit is about to be sent: it can be at work until its lease is over."""
-    until = case.now + timedelta(seconds=world.terms.submit_lease_seconds)
+    until = _now(case.confirmation, world) + timedelta(seconds=world.terms.submit_lease_seconds)  # of a lease to come
     return replace(confirmation, submits=confirmation.submits + 1, submitted_until=until, seen=None, looks=0, parks=0)
 
 

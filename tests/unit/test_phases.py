@@ -474,6 +474,19 @@ def test_what_keeps_crashing_after_its_end_is_left_in_peace_for_a_while(shop, la
     assert shop.store.rows["r1"].due_at == shop.clock.now() + timedelta(minutes=10)
 
 
+def test_a_submit_that_waited_for_a_free_call_is_at_work_for_its_whole_lease(shop):
+    def slow(*, urgent):
+        shop.clock.advance(3)
+        return urgent
+
+    shop.gateway.tell("r1", "submit", Fault(TIMEOUT, acts=False))
+    before = shop.clock.now()
+    confirm(Job("r1", ORDER), replace(shop.world, budget=slow))
+
+    waited = timedelta(seconds=2 * 3)  # for the look-up and for the submit
+    assert shop.row.submitted_until >= before + waited + timedelta(seconds=Terms().submit_lease_seconds)
+
+
 # Drift ----------------------------------------------------------------------------------------------------------------
 
 

@@ -124,6 +124,18 @@ def test_messages_are_taken_from_a_full_redis(client, consumer, received):
     assert held(client) == []
 
 
+def test_how_many_wait_is_asked_without_a_transaction(client, consumer):
+    """
+    It is asked as a worker connects, and a full Redis refuses even reading inside one, up to 7.0.
+    """
+    client.lpush(QUEUE, item(1), item(2))
+    client.config_resetstat()
+
+    assert consumer.channel.queue_declare(QUEUE).message_count == 2
+
+    assert "cmdstat_multi" not in client.info("commandstats")
+
+
 def connections(client):
     return sorted(entry["id"] for entry in client.client_list())
 

@@ -3,16 +3,16 @@
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as NotConnected
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 #: Redis here only makes things cheap or quick. When it is away, work goes on without it.
 ANSWER_SECONDS = 1.0
 
-#: After these the connection is given up. A server that became a replica may keep it open, and only a new one leads to
-#: the primary of today.
-_GIVE_UP = (NotConnected, NoAnswer, ReadOnlyError)
+#: After these the connection is given up. What refuses may be a server that became a replica and keeps it open: only a
+#: new one leads to the primary of today.
+_GIVE_UP = (NotConnected, NoAnswer, ResponseError)
 
 
 def make_redis(url: str) -> Redis:

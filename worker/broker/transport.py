@@ -132,6 +132,14 @@ class Channel(redis.Channel):
         with suppress(ResponseError):
             super()._queue_bind(*binding)
 
+    def _size(self, queue: str) -> int:
+        """Say how many messages wait.
+
+        Asked as a channel connects, so not in a transaction as kombu does: a full Redis 7.0 refuses all that is in one.
+        """
+        with self.conn_or_acquire() as client:
+            return int(client.llen(queue))
+
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Ask for the next message; or, when there was none, to be told when the queue of new jobs has one.
 
@@ -177,7 +185,7 @@ class Channel(redis.Channel):
     def _sit_out(self, refusal: ResponseError) -> None:
         """Wait a moment and try again: Redis is full, or has lost its replicas, or became one; then connect anew."""
         self._command = "XREAD"
-        self._leave = isinstance(refusal, ReadOnlyError)
+        self._leave = isinstance(refusal, ReadOnlyError) or "READONLY" in str(refusal)  # Redis 6.2 wraps a script's
         if monotonic() > self._told_at + TELL_SECONDS:
             self._told_at = monotonic()
             log.warning("broker.refuses", error=str(refusal))

@@ -99,7 +99,7 @@ def start(built, who, receipt, place, copies=1):
     """Send a worker on its way, to the place where it stops."""
     if place.lost:
         built.wire.lose(receipt.id, place.lost)
-    if (place.passage, place.moment) == ("submit", "working") and not place.way.declined:
+    if (place.passage, place.moment) == ("submit", "working") and not place.way.fault:
         slow = {"call": "approve", "fault": "slow_approval", "seconds": SLOW_APPROVAL_SECONDS}
         built.house.control("POST", "/sandbox/faults", slow | {"receipt_id": receipt.id})
     at = [place.passage, place.moment, place.nth] if place.passage else None

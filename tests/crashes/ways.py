@@ -28,7 +28,8 @@ class Way:
     status: int = READY
     price: int = PRICE
     shelf: int = SHELF
-    declined: bool = False
+    #: What becomes of an approval there.
+    fault: str | None = None
     #: It was rejected, and is found paid after that.
     late: bool = False
     #: The gateway is asked only after a wait for a free call, so that the lease is renewed before.
@@ -42,9 +43,11 @@ CONFIRMED, REJECTED, VOIDED = "payconfirm.confirmed", "payconfirm.rejected", "pa
 
 WELL = Way("goes well", "confirmed", sold=1, told=(CONFIRMED,))
 WAITS = Way("waits for a call", "confirmed", sold=1, told=(CONFIRMED,), waits=True)
-DECLINED = Way("is declined", "rejected", "declined", charges=0, told=(REJECTED,), declined=True)
+DECLINED = Way("is declined", "rejected", "declined", charges=0, told=(REJECTED,), fault="decline")
 VOID = Way("can't be delivered", "voided", "out_of_stock", cancels=1, told=(VOIDED,), status=PAID, shelf=0)
 MISMATCH = Way("has another amount", "rejected", "amount_mismatch", charges=0, told=(REJECTED,), price=PRICE - 100)
+#: It is in flight until somebody at the gateway says that it is paid.
+STUCK = Way("stays in flight", "confirmed", sold=1, told=(CONFIRMED,), fault="stuck_in_flight")
 LATE = Way("is paid late", "voided", "late_approval", cancels=1, told=(REJECTED, VOIDED), shelf=0, late=True)
 
 #: What a worker passes on each way, by the call whose answer the gateway loses: every commit, every call, and the
@@ -90,12 +93,17 @@ class Place:
 def places():
     """Every place there is."""
     return [
-        Place(way, lost, name, names[: number + 1].count(name), moment)
+        Place(way, lost, name, nth, moment)
         for (way, lost), line in PASSAGES.items()
-        for names in [line.split()]
-        for number, name in enumerate(names)
+        for name, nth in numbered(line)
         for moment in MOMENTS.get(name, COMMIT_MOMENTS)
     ]
+
+
+def numbered(line):
+    """The passages of a way, each with the number of times that it was come to by then."""
+    names = line.split()
+    return [(name, names[: number + 1].count(name)) for number, name in enumerate(names)]
 
 
 @dataclass(frozen=True)
@@ -127,8 +135,8 @@ def open_receipts(house, ways):
         for receipt_id, (number, way) in zip(opened, ways, strict=True)
     ]
     for receipt in receipts:
-        if receipt.way.declined:
-            fault = {"call": "approve", "fault": "decline", "receipt_id": receipt.id}
+        if receipt.way.fault:
+            fault = {"call": "approve", "fault": receipt.way.fault, "receipt_id": receipt.id}
             house.control("POST", "/sandbox/faults", fault)
     fill_shelves(house, receipts)
     return receipts

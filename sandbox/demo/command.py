@@ -8,13 +8,13 @@ from rich.console import Console
 
 from sandbox.demo.cast import FEWEST
 from sandbox.demo.interrupts import Interrupted, interrupted, note_interrupts
-from sandbox.demo.once import Story, run_once
+from sandbox.demo.once import RECEIPTS, Story, run_once
 from sandbox.demo.plan import Harm
 from sandbox.demo.programs import HouseProblem
 from sandbox.demo.stay import stay
 from sandbox.servers import ServerProblem
 
-RECEIPTS, SEED = 400, 1
+SEED = 1
 #: Short enough to be read out.
 LAST_SEED = 9999
 FAILED, CANNOT_GO_ON, INTERRUPTED = 1, 2, 130
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     story = _story(asked)
     note_interrupts()
     try:
-        return stay(console) if asked.stay else _run(console, story)
+        return stay(console) if asked.stay else run_once(console, story)
     except Interrupted:
         return _stopped(0 if asked.stay else INTERRUPTED)
     except (ServerProblem, HouseProblem) as problem:
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
             return _stopped(0 if asked.stay else INTERRUPTED)
         print(problem, file=sys.stderr)
         if story.harm.kills:
-            print(_again(story), file=sys.stderr)
+            print(story.again, file=sys.stderr)
         return CANNOT_GO_ON if isinstance(problem, ServerProblem) else FAILED
 
 
@@ -44,20 +44,6 @@ def _story(asked: argparse.Namespace) -> Story:
     harm = Harm.CHAOS if asked.chaos else Harm.KILL if asked.kill else Harm.NONE
     seed = random.randint(1, LAST_SEED) if harm.kills else SEED  # noqa: S311 - a story, no secret
     return Story(seed if asked.seed is None else asked.seed, asked.receipts, harm)
-
-
-def _run(console: Console, story: Story) -> int:
-    if story.harm.kills:
-        console.print(_again(story), soft_wrap=True)
-    return run_once(console, story)
-
-
-def _again(story: Story) -> str:
-    receipts = "" if story.receipts == RECEIPTS else f" RECEIPTS={story.receipts}"
-    return (
-        f"seed {story.seed}: `make demo {story.harm.name}=1 SEED={story.seed}{receipts}` has the same buyers, faults"
-        " and deeds again; who is at what when they come is up to the machine"
-    )
 
 
 def _stopped(code: int) -> int:

@@ -35,6 +35,7 @@ from sandbox.demo.rush import Rush, rush
 from sandbox.demo.wrecker import Wrecker
 from sandbox.servers import Addresses
 
+RECEIPTS = 400
 #: 0 or 1: in both cases it says what it found.
 AUDIT = ("python", "-m", "worker", "audit", "--gateway", "--json")
 
@@ -51,6 +52,15 @@ class Story:
     def seconds(self) -> float:
         """For how long buyers rush in."""
         return self.harm.rush_seconds(self.receipts)
+
+    @property
+    def again(self) -> str:
+        """How to have it once more, as far as that can be."""
+        receipts = "" if self.receipts == RECEIPTS else f" RECEIPTS={self.receipts}"
+        return (
+            f"seed {self.seed}: `make demo {self.harm.name}=1 SEED={self.seed}{receipts}` has the same buyers, faults"
+            " and deeds again; who is at what when they come is up to the machine"
+        )
 
     def buyers(self) -> list[Buyer]:
         """Who comes."""
@@ -72,6 +82,8 @@ def run_once(console: Console, story: Story) -> int:
     if given:
         refuse_a_used_schema(given)
         console.print(whose(given), soft_wrap=True)
+    if story.harm.kills:
+        console.print(story.again, soft_wrap=True)
     forget_what_is_ours()
     with throw_away_folder() as folder:
         with _ground(given, folder / "servers", story.harm) as ground:

@@ -326,6 +326,13 @@ def test_one_server_without_the_other_is_refused(redis_url):
     assert refused.stderr.startswith("DATABASE_URL is missing: set both")
 
 
+def test_a_demo_under_attack_that_fails_says_how_to_have_it_again(redis_url):
+    refused = demo_with("--chaos", "--seed", "7", "--receipts", "60", REDIS_URL=redis_url)
+
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].startswith("seed 7: `make demo CHAOS=1 SEED=7 RECEIPTS=60` has the same")
+
+
 def demo_with(*words, **environment):
     return subprocess.run(
         [*DEMO, *words],

@@ -24,7 +24,7 @@ from worker.broker.transport import Transport
 
 #: So many are at the gateway, which takes so long, when the primary dies: long enough for every second copy to be met
 #: meanwhile, shorter than the submit's deadline.
-AT_WORK, SLOW_SECONDS = 8, 9
+AT_WORK, SLOW_SECONDS = 8, 10
 LOCKS = "payconfirm:lock:*"
 
 

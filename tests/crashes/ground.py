@@ -16,7 +16,7 @@ from kombu import Connection, Queue
 from tests.crashes.ways import message, open_receipts
 from tests.crashes.wire import wire_to
 from tests.crashes.zygote import zygote
-from tests.workers import POLL_SECONDS, QUEUE, stage, until
+from tests.workers import PATIENCE_SECONDS, POLL_SECONDS, QUEUE, stage, until
 from worker.relay.events import EXCHANGE
 
 #: A lease that is over soon, with room for a call on a busy machine and the commit after it.
@@ -165,6 +165,14 @@ class Ground:
 
 def queue_of(receipt):
     return f"{WATCHED}{receipt.sku}"
+
+
+def came_true(condition):
+    """Wait for a condition; say whether it came true before patience ended."""
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+    while not condition() and time.monotonic() < ends_at:
+        time.sleep(POLL_SECONDS)
+    return bool(condition())
 
 
 @contextmanager

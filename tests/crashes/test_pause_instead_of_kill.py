@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from tests.crashes.aftermath import check, look_at
-from tests.crashes.ground import SHORT, ground
+from tests.crashes.ground import SHORT, came_true, ground
 from tests.crashes.ways import CALLS, DECLINED, PAID, PASSAGES, STUCK, VOID, WELL, numbered
-from tests.workers import PATIENCE_SECONDS, until
+from tests.workers import PATIENCE_SECONDS
 from worker.duty import explain
 from worker.store.reading import Reading
 
@@ -140,7 +140,7 @@ def wake_all(built, asleep):
     """
     for stop, worker in sorted(asleep.items(), key=lambda one: one[0] in STOPS and one[0].moment != NOTHING_LEARNT):
         worker.send(signal.SIGCONT)
-        until(lambda stop=stop: built.notes.has_passed(str(stop)))
+        came_true(lambda stop=stop: built.notes.has_passed(str(stop)))
 
 
 STANDING = """

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from tests import ledgers
 from tests.crashes.aftermath import by_first_time
-from tests.crashes.ground import Notes
+from tests.crashes.ground import Notes, came_true
 from tests.crashes.zygote import zygote
 from tests.workers import PATIENCE_SECONDS, QUEUE
 from worker.relay.events import EXCHANGE
@@ -242,14 +242,6 @@ def play(scenes):
         )
         for scene, before in zip(scenes, told, strict=True)
     }
-
-
-def came_true(condition):
-    """Whether this happens before patience ends."""
-    ends_at = time.monotonic() + PATIENCE_SECONDS
-    while not condition() and time.monotonic() < ends_at:
-        time.sleep(LOOK_AROUND_SECONDS)
-    return bool(condition())
 
 
 def time_of_each(scenes):

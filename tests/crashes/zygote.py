@@ -20,6 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.001
+#: Stopped, or dead; as /proc has it, where there is one. Elsewhere a stop is at once enough for what is tried.
+STANDING = ("T", "Z", "X")
 #: What isn't named here each fork imports for itself; that only costs time.
 EVERYTHING = (
     "billiard.dummy",
@@ -49,7 +51,7 @@ EVERYTHING = (
 
 @dataclass(frozen=True)
 class Forked:
-    """One program that was forked."""
+    """One program that was forked. Nobody waits for its end, so its number is nobody else's until the zygote's."""
 
     pid: int
     log: Path
@@ -59,27 +61,22 @@ class Forked:
         """Everything in its log so far."""
         return self.log.read_text(errors="replace")
 
-    @property
-    def lives(self):
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
-
     def send(self, number):
         os.kill(self.pid, number)
 
     def stop(self):
         """Let it stand still, every thread of it."""
         self.send(signal.SIGSTOP)
-        while not all(" T " in task.read_text() for task in Path(f"/proc/{self.pid}/task").glob("*/stat")):
+        while any(state_of(task) not in STANDING for task in Path(f"/proc/{self.pid}/task").glob("*/stat")):
             time.sleep(POLL_SECONDS)
 
     def kill(self):
-        """End it as a crash would, if it hasn't ended yet."""
-        if self.lives:
-            self.send(signal.SIGKILL)
+        """End it as a crash would."""
+        self.send(signal.SIGKILL)
+
+
+def state_of(task):
+    return task.read_text().rpartition(")")[2].split()[0]
 
 
 class Zygote:
@@ -119,7 +116,6 @@ def zygote(folder: Path):
 
 def main():
     import_everything()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them, so nothing of them remains
     say("ready")
     for line in iter(sys.stdin.readline, ""):
         asked = json.loads(line)
@@ -142,7 +138,6 @@ def say(word):
 
 def become(asked):
     """Be that program, to its end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for ours, theirs in ((nothing, 0), (log, 1), (log, 2)):

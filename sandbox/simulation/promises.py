@@ -61,7 +61,7 @@ class Promises:
         receipt = self._gateway.receipts.get(receipt_id)
         if receipt and receipt.charges > 1:
             raise PromiseBroken(f"charged {receipt.charges} times")
-        if receipt and receipt.taken < 0:
+        if receipt and receipt.cancelled and receipt.taken < 0:
             raise PromiseBroken("more went back than was taken", receipt)
         row = self._store.rows.get(receipt_id)
         if row and self._checked.get(receipt_id) is not row.confirmation:

@@ -223,6 +223,7 @@ class Simulation:
         for process in self._processes:
             self._claims(process.steadiness)
         self.twins.clock.jump(seconds)
+        self._scheduler.clock_jumped()
         for receipt_id in self.twins.store.rows if self.telling else ():
             self.note(receipt_id, f"the database's clock jumps by {seconds:+.3f} s")
 

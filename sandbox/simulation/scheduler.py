@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Callable
+from datetime import datetime
 from itertools import count
 
 from sandbox.twins import Clock, TwinStore
@@ -9,6 +10,8 @@ from sandbox.twins import Clock, TwinStore
 #: So many runs may wait inside each other; more would only wait longer.
 MOST_NESTED = 6
 NEVER = float("inf")
+#: When the next row is due by the database's clock, and by the monotonic one.
+Due = tuple[datetime | None, float]
 
 
 class Scheduler:
@@ -24,6 +27,7 @@ class Scheduler:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._nested = 0
+        self._due: Due = (None, NEVER)
 
     def after(self, seconds: float, what: Callable[[], None]) -> None:
         """Have this happen after so many seconds."""
@@ -60,6 +64,12 @@ class Scheduler:
             self._nested -= 1
         return True
 
+    def clock_jumped(self) -> None:
+        """Know that what was due at a moment is due at another."""
+        self._due = (None, NEVER)
+
     def _due_at(self) -> float:
         due_at = self._store.next_due()
-        return self._clock.tick_at(due_at) if due_at else NEVER
+        if due_at is not self._due[0]:
+            self._due = (due_at, self._clock.tick_at(due_at) if due_at else NEVER)
+        return self._due[1]

@@ -1,10 +1,13 @@
 """One at a time: nobody claims what another's lease covers, and no two submits of a receipt are at work at once."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from confirmation.confirmation import Confirmation
 from sandbox.simulation.broken import PromiseBroken
 from sandbox.twins import Twins
+
+#: Since when, by the database's clock, and for how many seconds.
+Lease = tuple[datetime, float]
 
 
 class Turns:
@@ -14,15 +17,16 @@ class Turns:
         self._clock = twins.clock
         self._gateway = twins.gateway
         self._excused = excused
-        self._leases: dict[str, datetime] = {}
+        self._leases: dict[str, Lease] = {}
         self._at_work: dict[str, float] = {}
 
     def claimed(self, claimed: Confirmation, lease_seconds: float) -> None:
         """Hold a claim against the lease of the one before."""
         receipt_id, now = claimed.receipt_id, self._clock.now()
-        until = self._leases.get(receipt_id)
-        if until and until > now:
-            raise PromiseBroken("claimed while another's lease runs", f"for {until - now} more")
+        since, seconds = self._leases.get(receipt_id, (now, 0.0))
+        left = seconds - (now - since).total_seconds()
+        if left > 0:
+            raise PromiseBroken("claimed while another's lease runs", f"for {left} s more")
         self.leased(receipt_id, lease_seconds)
 
     def leased(self, receipt_id: str, lease_seconds: float | None) -> None:
@@ -30,7 +34,7 @@ class Turns:
         if lease_seconds is None:
             self._leases.pop(receipt_id, None)
         else:
-            self._leases[receipt_id] = self._clock.now() + timedelta(seconds=lease_seconds)
+            self._leases[receipt_id] = (self._clock.now(), lease_seconds)
 
     def submitted(self, receipt_id: str, at_least_until: float) -> None:
         """Hold a submit against the one before, which is at work until the gateway shows what it did."""

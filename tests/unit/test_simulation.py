@@ -11,7 +11,19 @@ from confirmation.hooks import CALLED, Method
 from confirmation.states import Hooked, Reason, State
 from confirmation.steadiness import Steadiness
 from sandbox import simulate as program
-from sandbox.simulation import Plan, PromiseBroken, Simulation, faults, passages, run, shortest, simulate, stories, tell
+from sandbox.simulation import (
+    Plan,
+    PromiseBroken,
+    Simulation,
+    endings,
+    faults,
+    passages,
+    run,
+    shortest,
+    simulate,
+    stories,
+    tell,
+)
 from sandbox.simulation.fate import Chances
 from sandbox.twins import Fault, TwinStock, TwinStore
 
@@ -48,7 +60,9 @@ def test_another_seed_and_another_world_are_other_stories():
 
 
 def test_several_processes_come_to_the_same_end_as_one():
-    assert simulate(7, 1000, processes=2) == simulate(7, 1000)
+    plans = [Plan(7, world, FEW) for world in range(4)]
+
+    assert list(endings(plans, processes=2)) == list(endings(plans))
 
 
 def test_what_can_happen_happens():

@@ -213,6 +213,13 @@ class Promises:
         if taken != confirmation.order.amount.minor and not elsewhere and receipt_id not in self._by_word:
             raise PromiseBroken("confirmed, and the gateway keeps something else", f"{taken}")
 
+    def check_shelves(self) -> None:
+        """Hold what is held against who may hold it, and every shelf against what was put on it."""
+        self._check_counts(self._put)
+        for receipt_id, reservation in self._store.stock.reservations.items():
+            if reservation.state == "held" and not self._store.rows[receipt_id].confirmation.holds_stock:
+                raise PromiseBroken("held for nobody", reservation, receipt_id)
+
     def check_polled(self) -> None:
         """Hold all that was stored again against what was told first: one document for one sequence."""
         for told in self._store.told_again:

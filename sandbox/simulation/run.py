@@ -294,6 +294,7 @@ class Simulation:
             except PromiseBroken as broken:
                 raise broken.of(receipt_id) from None
             outcomes[outcome(row.confirmation)] += 1
+        self.promises.check_shelves()
         self.promises.check_polled()
         return outcomes
 

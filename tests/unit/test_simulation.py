@@ -1,12 +1,15 @@
 """The simulation keeps every promise, and sees it when a guard is taken out."""
 
 import shlex
+from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
 from confirmation import answers, decisions, operators, phases, waits
 from confirmation.answers import Seen, Silence
 from confirmation.decisions import TABLE, Decision, Refusal, Verb
+from confirmation.events import result_document
 from confirmation.hooks import CALLED, Method
 from confirmation.states import Hooked, Reason, State
 from confirmation.steadiness import Steadiness
@@ -25,7 +28,8 @@ from sandbox.simulation import (
     tell,
 )
 from sandbox.simulation.fate import Chances
-from sandbox.twins import Fault, TwinStock, TwinStore
+from sandbox.twins import Fault, Twins, TwinStock, TwinStore
+from sandbox.twins import gateway as twin_gateway
 
 RECEIPTS = 500
 #: Enough that each guard's absence shows.
@@ -266,6 +270,51 @@ def test_it_sees_a_look_that_was_asked_for_and_lost(monkeypatch):
     monkeypatch.setattr(stories, "BEGINNINGS", {"approved during a look": 1})
 
     assert "the gateway keeps the money" in broken_promise()
+
+
+def test_it_sees_two_events_with_one_id(monkeypatch):
+    monkeypatch.setattr(Twins, "event_id", lambda _: UUID(int=1))
+
+    assert "events are out of order" in broken_promise()
+
+
+def test_it_sees_a_result_told_again_otherwise(monkeypatch):
+    """
+    A late look changes the row, and must not change what was told.
+    """
+    monkeypatch.setattr(TwinStore, "tell_again", tells_the_row)
+
+    assert "two documents have one sequence" in broken_promise()
+
+
+def tells_the_row(store, confirmation):
+    told = store.outbox[confirmation.receipt_id][-1]
+    store.told_again.append(replace(told, document=result_document(store.rows[confirmation.receipt_id].confirmation)))
+
+
+def test_it_sees_anothers_money_sent_back(monkeypatch):
+    take_out(monkeypatch, Seen.OTHER_ORDER, received=decisions.void, voiding=decisions.cancel)
+
+    assert "another's money was touched" in broken_promise()
+
+
+def test_it_sees_more_sent_back_than_was_taken(monkeypatch):
+    monkeypatch.setattr(twin_gateway, "_refund", all_of_it)
+    monkeypatch.setattr(stories, "BEGINNINGS", {"partly cancelled": 1})
+
+    assert "more went back than was taken" in broken_promise()
+
+
+def all_of_it(receipt):
+    receipt.cancelled += receipt.amount.minor
+    return answers.Cancelled()
+
+
+def test_it_sees_a_receipt_that_is_never_left_in_peace(monkeypatch):
+    take_out(monkeypatch, Seen.READY, rejected=lambda _: Decision(Verb.WAIT, wait=waits.LATE_LOOKS[-1]))
+
+    with pytest.raises(PromiseBroken, match="still not settled"):
+        Simulation(Plan(1, receipts=FEW)).run()
 
 
 # People, the shop, and what others do ---------------------------------------------------------------------------------

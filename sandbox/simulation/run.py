@@ -6,22 +6,21 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from random import Random
-from uuid import UUID
 
-from confirmation.confirmation import Confirmation, Hold, Job
+from confirmation.confirmation import Confirmation, Job
 from confirmation.errors import ConfirmationError, DifferentDocument, StoreBusy, StoreUnavailable
 from confirmation.operating import NotDone
 from confirmation.order import Order
 from confirmation.pipeline import confirm
-from confirmation.ports import Terms, World
+from confirmation.ports import Terms
 from confirmation.states import State
-from confirmation.steadiness import Steadiness
 from sandbox.simulation import people
 from sandbox.simulation.broken import PromiseBroken
 from sandbox.simulation.fate import Fate
 from sandbox.simulation.outside import PassedGateway, PassedLock, PassedShop
 from sandbox.simulation.passages import PassedOperating, PassedStore
 from sandbox.simulation.plans import RECEIPTS_IN_A_WORLD, Plan
+from sandbox.simulation.processes import Processes
 from sandbox.simulation.promises import Promises
 from sandbox.simulation.runs import Killed, Run
 from sandbox.simulation.scheduler import Scheduler
@@ -36,8 +35,6 @@ DEADLINES = (*(timedelta(minutes=1) for _ in range(19)), timedelta(minutes=10))
 #: Long after a day of trying to cancel, and after four days of hourly late looks without a word.
 LONGEST_SECONDS = 7 * 86_400.0
 LOST_MESSAGES = 0.03
-#: Worker processes, each with a view of its own of the database's clock.
-PROCESSES = 3
 #: How far the database's clock jumps at most, forward or back, in a world in which it does.
 MOST_JUMPS = 20
 JUMPS_SECONDS = (2.0, 30.0, 300.0)
@@ -73,7 +70,7 @@ class Simulation:
             lock=PassedLock(self, self.twins.lock),
             jitter=self._jitter,
         )
-        self._processes = [replace(world, steadiness=Steadiness()) for _ in range(PROCESSES)]
+        self._processes = Processes(world)
 
     def run(self) -> Counter[str]:
         """Run until all is settled, and count the outcomes. Raises `PromiseBroken`."""
@@ -140,14 +137,6 @@ class Simulation:
 
     def _jitter(self) -> float:
         return self.at_work.fate.random.random()
-
-    def _process(self) -> World:
-        """Give the process that is next to take a message."""
-        return self._processes[self._started % PROCESSES]
-
-    def _claims(self, steadiness: Steadiness) -> None:
-        """Have a process claim something that is of no interest here."""
-        steadiness.claimed(Hold(UUID(int=0), self.tick(), self.twins.clock.now(), 0), self.tick())
 
     # What is drawn beforehand -----------------------------------------------------------------------------------------
 
@@ -219,9 +208,8 @@ class Simulation:
             self.twins.store.look_now(receipt_id)
 
     def _jump(self, seconds: float) -> None:
-        """Set the database's clock; the workers' monotonic ones go on. Each process was busy until now."""
-        for process in self._processes:
-            self._claims(process.steadiness)
+        """Set the database's clock; the workers' monotonic ones go on."""
+        self._processes.claim_something(self.twins.clock)
         self.twins.clock.jump(seconds)
         self._scheduler.clock_jumped()
         for receipt_id in self.twins.store.rows if self.telling else ():
@@ -245,7 +233,7 @@ class Simulation:
         self._started += 1
         run = Run(self._started, self._fates[job.receipt_id])
         try:
-            self._have_at_work(run, job.receipt_id, partial(confirm, job, self._process()))
+            self._have_at_work(run, job.receipt_id, partial(confirm, job, self._processes.next()))
         except (StoreBusy, StoreUnavailable):
             self._scheduler.after(1, partial(self._deliver, job))
         except DifferentDocument:
@@ -262,7 +250,9 @@ class Simulation:
         run = Run(self._started, self._fates[receipt_id], "person", people.word(deed))
         self.note(receipt_id, f"person {run.number} comes to", deed)
         try:
-            self._have_at_work(run, receipt_id, partial(people.do, deed, receipt_id, self._operating, self._process()))
+            self._have_at_work(
+                run, receipt_id, partial(people.do, deed, receipt_id, self._operating, self._processes.next())
+            )
         except (StoreBusy, StoreUnavailable):
             self._scheduler.after(5, partial(self._do, receipt_id, deed))
         except (NotDone, ConfirmationError) as error:

@@ -2,9 +2,9 @@
 
 `run.py` is one world: `stories.py` draws what each receipt meets and `faults.py` what its calls do, `fate.py` what
 befalls it on its way, `scheduler.py` runs one worker inside another's waits, `passages.py` and `outside.py` make every
-call a place to wait, to pause or to die, `processes.py` has several processes, `people.py` people who step in, `promises.py` and `turns.py` say what must
-hold after every step and at the end. `simulating.py` runs many worlds, `shortest.py` finds the shortest story of one
-that breaks a promise. The same seed gives the same story.
+call a place to wait, to pause or to die, `processes.py` has several processes, `people.py` has people step in,
+`promises.py` and `turns.py` say what must hold after every step and at the end. `simulating.py` runs many worlds,
+`shortest.py` finds the shortest story of one that breaks a promise. The same seed gives the same story.
 """
 
 from sandbox.simulation.broken import PromiseBroken

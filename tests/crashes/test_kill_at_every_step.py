@@ -179,11 +179,10 @@ def claimed_again(found):
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_worker_passes_only_what_is_tried_here(route, aftermath):
     """A commit or a call that is new stands in no list, so nobody would die there."""
-    passed = aftermath.passages[ROUTES[route]]
+    passed = " ".join(name for name, _ in aftermath.passages[ROUTES[route]])
 
     # On a busy machine a claim may take so long that its lease is renewed; that has a way of its own.
-    names = [name for name, _ in passed if ROUTES[route][0].waits or name != "renew"]
-    assert names == PASSAGES[ROUTES[route]].split()
+    assert PASSAGES[ROUTES[route]] in (passed, passed.replace("claim renew look_up", "claim look_up"))
 
 
 @pytest.mark.parametrize("route", ROUTES)

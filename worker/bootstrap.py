@@ -65,12 +65,13 @@ class DoorParts:
     sender: Sender
 
 
-def build_worker(settings: Settings) -> WorkerParts:
-    """Build a worker process."""
+def build_worker(settings: Settings, *, spared: bool = True) -> WorkerParts:
+    """Build a worker process; or what a person resolves with, who asks the gateway even while workers spare it."""
+    gateway = build_gateway(settings)
     engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
     world = World(
         store=Ledger(engine, hook=build_hook(settings)),
-        gateway=SparedGateway(build_gateway(settings), redis),
+        gateway=SparedGateway(gateway, redis) if spared else gateway,
         lock=RedisLock(redis, settings.lookup_lease_seconds - _LOCK_MARGIN_SECONDS),
         terms=_terms(settings),
         tick=time.monotonic,
@@ -107,7 +108,7 @@ def build_door(settings: Settings) -> DoorParts:
 
 
 def build_gateway(settings: Settings) -> BootpayGateway:
-    """Build the gateway client as the audit and people use it; a worker's is spared when the gateway is away."""
+    """Build the gateway client, for workers, the audit and people."""
     account = Account(
         api=settings.bootpay_api,
         url=settings.bootpay_url,

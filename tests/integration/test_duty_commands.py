@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from confirmation.answers import Silence
 from confirmation.confirmation import Job
 from confirmation.order import Order
+from confirmation.states import State
 from sandbox.gateway.running import RunningGateway
+from sandbox.twins import Clock, TwinGateway
 from tests.integration.duty_house import WON, open_house
+from worker.broker.redis import make_redis
 from worker.duty import commands
 from worker.gateway import Account, BootpayGateway
+from worker.gateway.sparing import SPARED, SparedGateway
 from worker.store.dead_letters import DeadLetter, DeadLetters
 from worker.store.migrations import newest
 
@@ -267,6 +272,32 @@ def test_the_gateways_own_books_are_compared(house, database_url, redis_url):
     assert "confirmed 6,000 KRW, paid at gateway 3,000 KRW" in drifted.stdout
     assert "confirmed here, but the gateway says: cancelled in full" in drifted.stdout
     assert drifted.stdout.splitlines()[-1] == "1 thing doesn't add up"
+
+
+def test_a_person_who_resolves_asks_the_gateway_even_while_workers_spare_it(house, database_url, redis_url):
+    """Else a word could be forced on a receipt that the gateway was never asked about."""
+    with RunningGateway(port=0) as sandbox, make_redis(redis_url) as redis:
+        gateway = BootpayGateway(Account("v2", sandbox.url, **KEYS), tick=house.clock.tick)
+        receipt_id = sandbox.open(order_id="order-1", price=3000)
+        sandbox.change(receipt_id, status=77)
+        assert house.again(Job(receipt_id, Order(receipt_id, "order-1", WON)), gateway).state is State.REVIEW
+        sandbox.change(receipt_id, status=1)
+        mark_away(redis)
+
+        done = as_process("resolve", receipt_id, "--as", "rejected", "--force", DATABASE_URL=database_url,
+            REDIS_URL=redis_url, BOOTPAY_URL=sandbox.url, BOOTPAY_CLIENT_KEY=KEYS["client_key"],
+            BOOTPAY_SECRET_KEY=KEYS["secret_key"],
+        )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["the gateway says: paid", f"{receipt_id} is confirmed"]
+
+
+def mark_away(redis):
+    """Say that the gateway wants to be left alone for a minute."""
+    spared = SparedGateway(TwinGateway(Clock()), redis)
+    spared._hear(Silence("http 429", retry_after_seconds=60))
+    assert spared.look_up("r1", start_by=0) is SPARED
 
 
 def test_asking_the_gateway_takes_its_keys(duty):

@@ -65,7 +65,7 @@ def parts(world):
 @pytest.fixture
 def duty(parts, database_url, redis_url, monkeypatch):
     """Runs a command in this process, with the gateway in memory."""
-    monkeypatch.setattr(commands.bootstrap, "build_worker", lambda _: parts)
+    monkeypatch.setattr(commands.bootstrap, "build_worker", lambda _, **__: parts)
     monkeypatch.setattr(commands.logs, "configure", lambda _: None)
     keys = {"BOOTPAY_CLIENT_KEY": "x", "BOOTPAY_SECRET_KEY": "x"}
     given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url} | keys

@@ -27,7 +27,7 @@ def house(cell_house):
 def duty(house, monkeypatch):
     """Runs a command in this process, on this house."""
     parts = SimpleNamespace(world=house.world(), hints=SimpleNamespace(outbox=lambda: None))
-    monkeypatch.setattr(commands.bootstrap, "build_worker", lambda _: parts)
+    monkeypatch.setattr(commands.bootstrap, "build_worker", lambda _, **__: parts)
     monkeypatch.setattr(commands.bootstrap, "build_engine", lambda _: house.engine)
     monkeypatch.setattr(commands.logs, "configure", lambda _: None)
     nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1"}

@@ -177,7 +177,7 @@ def resolve(
     from confirmation.resolving import Resolving, Word  # noqa: PLC0415 — only this command needs the rules
 
     settings = _settings(Role.WORKER)
-    parts = bootstrap.build_worker(settings)
+    parts = bootstrap.build_worker(settings, spared=False)
     with _or_exit_1():
         resolving = Resolving(Operating(bootstrap.build_engine(settings)), parts.world)
         confirmation, heard = resolving.resolve(receipt_id, Word(State(end), force, who()))

@@ -13,12 +13,13 @@ from confirmation.cases import Case
 from confirmation.confirmation import Confirmation, Hold
 from confirmation.copying import replace
 from confirmation.decisions import Decision, Refusal, Verb, decide, decide_hook_failed, decide_refused
-from confirmation.decisions import park as wait_for_a_call
 from confirmation.errors import ClaimLost, HookFailed, HookRefused
 from confirmation.events import Event, EventType, told
 from confirmation.ports import Commit, Step, Stock, World
 from confirmation.states import Reason, State
 
+#: Why a receipt is parked whose turn at the gateway hasn't come.
+NO_CALL = "no call to the gateway is free"
 #: A lease that is older than this when its call comes, since a free call was waited for, is renewed first.
 MOST_WAITED_SECONDS = 0.5
 
@@ -26,7 +27,7 @@ MOST_WAITED_SECONDS = 0.5
 def look(confirmation: Confirmation, world: World) -> Confirmation:
     """Ask the gateway what it knows, decide by its word alone, and do it."""
     if not world.budget(urgent=_buyer_waits(confirmation, world)):
-        return park(confirmation, world, "no call to the gateway is free")
+        return park(confirmation, world, NO_CALL)
     if _hold(confirmation).used or _hold(confirmation).age(world.tick()) > MOST_WAITED_SECONDS:
         confirmation = world.store.renew(confirmation, world.terms.lookup_lease_seconds)
     start_by = _hold(confirmation).start_by(world.terms.lookup_seconds)
@@ -64,7 +65,7 @@ def park(confirmation: Confirmation, world: World, why: str = "the database was 
     """Wait: the database had no time for the last commit, and nothing of it was written; or no call is free."""
     now, deadline = _now(confirmation, world), confirmation.created_at + world.terms.deadline
     wait = waits.before_deadline(confirmation.parks, world.jitter(), now=now, deadline=deadline)
-    after = replace(confirmation, parks=confirmation.parks + 1)
+    after = replace(confirmation, parks=waits.unasked(confirmation.parks))
     step = Step("park", why, "wait")
     return world.store.write(Commit(confirmation, after, step, wait=wait))
 
@@ -182,7 +183,7 @@ ACTS: dict[Verb, Act] = {
 def act(case: Case, decision: Decision, world: World) -> Confirmation:
     """Do what was decided, or what comes of it where the shop has no part in it; a call, once one is free."""
     if decision.verb in CALLS and not world.budget(urgent=_buyer_waits(case.confirmation, world)):
-        return wait_(case, wait_for_a_call(case), world)
+        return park(case.confirmation, world, NO_CALL)
     try:
         return ACTS[decision.verb](case, decision, world)
     except HookRefused as refused:
@@ -236,7 +237,7 @@ def _parks(case: Case) -> int:
     """One more in a row; where the gateway wasn't even asked, not so many that the waits become long."""
     parks = case.confirmation.parks
     unasked = isinstance(case.answer, Silence) and not case.answer.asked
-    return max(parks, min(parks + 1, waits.MOST_PARKS_UNASKED)) if unasked else parks + 1
+    return waits.unasked(parks) if unasked else parks + 1
 
 
 def _number_cancel(case: Case) -> Confirmation:

@@ -17,7 +17,8 @@ TRY_TO_CANCEL = timedelta(hours=24)
 #: A rejection whose last word was not an end is looked at again so long after it; then only on a webhook.
 LATE_LOOKS = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 #: A receipt that nobody could ask about hasn't failed: however often that was in a row, the next wait is no longer than
-#: after so many parkings, 8 s. Without this a gateway that comes and goes would leave it waiting for minutes.
+#: after so many parkings, 8 s. Without this a gateway that comes and goes, or a
+#: long rush on its rate, would leave it waiting for minutes.
 MOST_PARKS_UNASKED = 3
 #: Jitter spreads a wait between these parts of itself, so that what was parked together doesn't come back together.
 SHORTEST_PART, LONGEST_PART = 0.75, 1.25
@@ -29,6 +30,11 @@ def backoff(parks: int, jitter: float, *, longest: timedelta = LONGEST) -> timed
     """The wait after `parks` parkings in a row, never above `longest`; `jitter` is a number from 0 to 1."""
     doubled = FIRST * float(2 ** min(parks, 10))
     return min(doubled, longest / LONGEST_PART) * (SHORTEST_PART + (LONGEST_PART - SHORTEST_PART) * jitter)
+
+
+def unasked(parks: int) -> int:
+    """Count a parking in a row for which the gateway wasn't asked."""
+    return max(parks, min(parks + 1, MOST_PARKS_UNASKED))
 
 
 def before_deadline(parks: int, jitter: float, *, now: datetime, deadline: datetime) -> timedelta:

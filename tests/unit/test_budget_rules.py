@@ -49,6 +49,21 @@ def test_a_receipt_is_parked_and_nothing_held_when_no_call_is_free(twins, calls,
     assert twins.store.next_due() - twins.clock.now() < timedelta(seconds=2)
 
 
+def test_money_that_must_go_back_does_not_wait_for_minutes_once_a_call_is_free(twins):
+    """However often there was none: only what the gateway was asked in vain makes waits long."""
+    twins.gateway.receipts["r1"].status, twins.gateway.receipts["r1"].amount = 1, Money(2000, "KRW")
+    assert deliver(twins, Grants(1)).state is State.VOIDING
+    looked_at_and_no_more = iter([True, False] * 20)
+
+    for _ in range(20):
+        twins.clock.advance((twins.store.next_due() - twins.clock.now()).total_seconds())
+        for job in twins.store.sweep():
+            confirm(job, replace(twins.world(), budget=lambda *, urgent: next(looked_at_and_no_more)))  # noqa: ARG005
+
+    assert twins.store.rows["r1"].confirmation.state is State.VOIDING
+    assert twins.store.next_due() - twins.clock.now() <= timedelta(seconds=10)
+
+
 def test_a_look_up_and_a_submit_each_take_a_call_of_their_own(twins):
     budget = Grants(2)
 

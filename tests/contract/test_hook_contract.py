@@ -11,18 +11,10 @@ from confirmation.hooks import Method
 from confirmation.ports import Stock
 from confirmation.states import Hooked, Reason, State
 from payconfirm import Refuse
-from tests.contract.test_store_contract import LEASE, ORDER, STORES, claimed, commit, counts, moved, taken_over
+from tests.contract.test_store_contract import LEASE, ORDER, claimed, commit, counts, moved, taken_over
 from tests.hooks import Shop, raises
 
 PAYMENT = {"method": "card", "purchased_at": "2026-11-23T10:00:01+09:00", "receipt_url": None}
-
-
-@pytest.fixture(params=STORES)
-def tested(request):
-    with STORES[request.param](request) as store_under_test:
-        store_under_test.set_stock("cap", 5)
-        store_under_test.set_stock("tee", 5)
-        yield store_under_test
 
 
 def hooked(tested, *only, **does):

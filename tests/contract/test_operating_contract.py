@@ -13,7 +13,6 @@ from tests.contract.store_under_test import Shelf
 from tests.contract.test_store_contract import (
     LEASE,
     ORDER,
-    STORES,
     assert_due_in,
     claimed,
     commit,
@@ -22,14 +21,6 @@ from tests.contract.test_store_contract import (
     rejected,
     submitting,
 )
-
-
-@pytest.fixture(params=STORES)
-def tested(request):
-    with STORES[request.param](request) as store_under_test:
-        store_under_test.set_stock("cap", 5)
-        store_under_test.set_stock("tee", 5)
-        yield store_under_test
 
 
 def in_review(tested):

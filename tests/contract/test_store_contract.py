@@ -13,29 +13,11 @@ from confirmation.events import Event, EventType, told
 from confirmation.order import Money, Order
 from confirmation.ports import Commit, Step, Stock
 from confirmation.states import Reason, State
-from tests.contract.ledger_under_test import ledger
-from tests.contract.store_under_test import twin
 
 LEASE = 10.0
 ORDER = Order("r1", "o1", Money(3000, "KRW"), {"cap": 1, "tee": 2}, "https://shop.example/hook", {"cart": "c-77"})
 #: One statement of a real store reads its clock more than once.
 ONE_STATEMENT = timedelta(seconds=1)
-
-#: Every store that must keep the contract, by name; a factory gets pytest's `request`, for the fixtures it needs.
-STORES = {"twin": twin, "ledger": ledger}
-
-
-@pytest.fixture(params=STORES)
-def tested(request):
-    with STORES[request.param](request) as store_under_test:
-        store_under_test.set_stock("cap", 5)
-        store_under_test.set_stock("tee", 5)
-        yield store_under_test
-
-
-@pytest.fixture
-def store(tested):
-    return tested.store
 
 
 def moved(before, state, **changes):

@@ -1,13 +1,12 @@
 """One look at a receipt: all that a decision may depend on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self
 
 from confirmation import waits
 from confirmation.answers import Absent, Answer, GatewayReceipt, Seen, see
 from confirmation.confirmation import Confirmation
-from confirmation.copying import replace
 from confirmation.states import Reason
 
 

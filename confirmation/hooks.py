@@ -4,11 +4,11 @@ A method is called inside the transaction of the commit that it belongs to, so t
 together or not at all. What was called last stands in the row (`Confirmation.hooked`), so that each is undone once.
 """
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Protocol
 
 from confirmation.confirmation import Confirmation
-from confirmation.copying import replace
 from confirmation.ports import Commit
 from confirmation.states import Hooked, State
 

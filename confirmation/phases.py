@@ -5,13 +5,13 @@ outside effect is written first, so that a crash leaves a question and not a gue
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from confirmation import waits
 from confirmation.answers import Absent, Answer, Cancelled, Refused, Seen, Silence
 from confirmation.cases import Case
 from confirmation.confirmation import Confirmation, Hold
-from confirmation.copying import replace
 from confirmation.decisions import Decision, Refusal, Verb, decide, decide_hook_failed, decide_refused
 from confirmation.errors import ClaimLost, HookFailed, HookRefused
 from confirmation.events import Event, EventType, told

@@ -1,9 +1,9 @@
 """What people do to the rows in memory, by the very rules of the real store."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from confirmation import operators
-from confirmation.copying import replace
 from confirmation.hooks import KNOWN, method_of, order_of
 from confirmation.operating import Standing
 from confirmation.operators import PHASE, Act

@@ -1,14 +1,13 @@
 """The rows in memory, by the very rules of the real store."""
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 from confirmation.confirmation import Confirmation, Hold, Job
-from confirmation.copying import replace
 from confirmation.decisions import Refusal
 from confirmation.errors import ClaimLost, DifferentDocument
 from confirmation.events import EventType, result_document

@@ -274,7 +274,7 @@ def test_a_url_that_is_no_brokers_is_refused_without_being_repeated():
 
 
 def test_a_closed_client_holds_no_connection(redis_url, store):
-    """A connection of an earlier test may end meanwhile, and Redis notices an end a moment later: so each has its id."""
+    """By their ids: a connection of an earlier test may end meanwhile, and Redis notices an end a moment later."""
 
     def connections():
         mine = str(store.connection_pool.connection_kwargs["db"])

@@ -31,6 +31,8 @@ SHORT = {
 LOOKUP_SECONDS, APPROVE_SECONDS = 0.02, 0.2
 #: So many watched workers are on their way to their places at once.
 AT_ONCE = 12
+#: Each look at all of them costs the machine something, and they have seconds to go.
+LOOK_AROUND_SECONDS = 0.5
 #: A worker that hasn't come to its place by then never will.
 ON_ITS_WAY_SECONDS = 60
 #: What the names of watched workers' queues begin with.
@@ -149,6 +151,17 @@ class Ground:
         for queue in self.house.redis.scan_iter(f"{WATCHED}*", count=1000):
             while self.house.redis.lmove(queue, QUEUE, "RIGHT", "LEFT"):
                 pass
+
+    def wait_for_all(self, receipts):
+        """Let the others finish all that the dead have left, as far as they can."""
+        ends_at = time.monotonic() + 3 * PATIENCE_SECONDS
+        while time.monotonic() < ends_at:
+            self.inherit()
+            states = self.house.states()
+            ended = all(states.get(receipt.id) == receipt.way.state for receipt in receipts)
+            if ended and not self.house.left_over() and not self.untold():
+                return
+            time.sleep(LOOK_AROUND_SECONDS)
 
     def events(self):
         """Every event that was published so far, in the order in which they came."""

@@ -14,14 +14,11 @@ from sqlalchemy import text
 from tests.crashes.aftermath import check, look_at
 from tests.crashes.ground import SHORT, came_true, ground
 from tests.crashes.ways import PASSAGES, READY, WELL, Place, places
-from tests.workers import PATIENCE_SECONDS
 
 #: The first test waits for all of them.
 pytestmark = pytest.mark.timeout(600)
 
 SEED = 20261128
-#: Each look at all of them costs the machine something, and they have seconds to go.
-LOOK_AROUND_SECONDS = 0.5
 #: What is promised for the receipt of a worker that was killed, with the leases as they come.
 CLAIMED_AGAIN_SECONDS = 20
 
@@ -74,7 +71,7 @@ def aftermath(servers, template_database, tmp_path_factory):
         inherit_in_haste(built, hasty)
         slow, killed_at = kill_with_real_leases(built)
         every = [*receipts.values(), *submitted, slow]
-        wait_for_all(built, every)
+        built.wait_for_all(every)
         found = look_at(built, every)
         return Aftermath(
             passages=passages,
@@ -156,18 +153,6 @@ def kill_at(built, who, receipt, at, **variables):
     worker = built.watch(who, receipt, at, **variables)
     came_true(lambda: built.notes.read() or who in built.notes.reached)
     worker.kill()
-
-
-def wait_for_all(built, receipts):
-    """Let the others finish all that the dead have left, as far as they can."""
-    ends_at = time.monotonic() + 3 * PATIENCE_SECONDS
-    while time.monotonic() < ends_at:
-        built.inherit()
-        states = built.house.states()
-        ended = all(states.get(receipt.id) == receipt.way.state for receipt in receipts)
-        if ended and not built.house.left_over() and not built.untold():
-            return
-        time.sleep(LOOK_AROUND_SECONDS)
 
 
 def claimed_again(found):

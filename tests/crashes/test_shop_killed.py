@@ -1,6 +1,5 @@
 """A worker is killed between any two statements of a transaction that is the shop's and ours: the two never part."""
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from sandbox.shop.tables import TABLES
 from tests.crashes.aftermath import Found, check, look_at
 from tests.crashes.ground import SHORT, ground
 from tests.crashes.ways import CONFIRMED, DECLINED, REJECTED, VOIDED, WELL, Way
-from tests.workers import PATIENCE_SECONDS, until
+from tests.workers import until
 from worker.hook import load
 from worker.store.operating import Operating
 
@@ -20,8 +19,6 @@ from worker.store.operating import Operating
 pytestmark = pytest.mark.timeout(300)
 
 HOOK = "sandbox.shop.hook:hook"
-#: Each look at all of them costs the machine something, and they have seconds to go.
-LOOK_AROUND_SECONDS = 0.5
 
 USED = Way("has a used coupon", "rejected", "refused_by_hook", charges=0, told=(REJECTED,))
 CANCELLED = Way("is cancelled by its buyer meanwhile", "voided", "refused_by_hook", cancels=1, told=(VOIDED,))
@@ -129,7 +126,7 @@ def aftermath(servers, template_database, tmp_path_factory):
             worker.kill()
         built.start("relay")
         every = [*walks.values(), *receipts.values()]
-        wait_for_all(built, every)
+        built.wait_for_all(every)
         found, says = look_at(built, every), what_the_shop_says(built)
         return Aftermath(
             passages={way: passed(built, str(way)) for way in TRANSACTIONS},
@@ -183,18 +180,6 @@ def walk(built, way, receipt):
 
 def passed(built, who):
     return [name for name, _ in built.notes.passed[who]]
-
-
-def wait_for_all(built, receipts):
-    """Let the others finish all that the dead have left, as far as they can."""
-    ends_at = time.monotonic() + 2 * PATIENCE_SECONDS
-    while time.monotonic() < ends_at:
-        built.inherit()
-        states = built.house.states()
-        ended = all(states.get(receipt.id) == receipt.way.state for receipt in receipts)
-        if ended and not built.house.left_over() and not built.untold():
-            return
-        time.sleep(LOOK_AROUND_SECONDS)
 
 
 def what_the_shop_says(built):

@@ -17,6 +17,8 @@ class Case:
     confirmation: Confirmation
     answer: Answer
     seen: Seen
+    #: When the gateway was asked: what it answered may be as old as that, however long the answer lay about since.
+    asked: datetime
     now: datetime
     deadline: timedelta
     #: From 0 to 1; spreads waits.
@@ -29,12 +31,19 @@ class Case:
     steady: bool = True
 
     @classmethod
-    def of(
-        cls, confirmation: Confirmation, answer: Answer, *, now: datetime, deadline: timedelta, jitter: float
+    def of(  # noqa: PLR0913 — two moments, each named
+        cls,
+        confirmation: Confirmation,
+        answer: Answer,
+        *,
+        asked: datetime,
+        now: datetime,
+        deadline: timedelta,
+        jitter: float,
     ) -> Self:
         """Make the case of this answer, with the look counted."""
         seen = see(answer, confirmation.order)
-        return cls(_count(confirmation, answer, seen, now), answer, seen, now, deadline, jitter)
+        return cls(_count(confirmation, answer, seen, asked), answer, seen, asked, now, deadline, jitter)
 
     @property
     def past_deadline(self) -> bool:
@@ -50,7 +59,7 @@ class Case:
     @property
     def seen_for(self) -> timedelta:
         """How long it has been seen as what it is seen as now."""
-        return self.now - (self.confirmation.seen_since or self.now)
+        return self.asked - (self.confirmation.seen_since or self.asked)
 
     @property
     def until_settled(self) -> timedelta:
@@ -108,18 +117,18 @@ _REASONS = {
 }
 
 
-def _count(confirmation: Confirmation, answer: Answer, seen: Seen, now: datetime) -> Confirmation:
+def _count(confirmation: Confirmation, answer: Answer, seen: Seen, asked: datetime) -> Confirmation:
     """Count the look. No word is no look, and a look while a submit may be at work settles nothing."""
     if isinstance(answer, GatewayReceipt):
         confirmation = replace(confirmation, payment=answer.payment)
     if seen is Seen.NO_WORD:
         return confirmation
-    if confirmation.submitted_until is not None and now < confirmation.submitted_until:
-        return replace(confirmation, seen=seen, seen_since=now, looks=0)
+    if confirmation.submitted_until is not None and asked < confirmation.submitted_until:
+        return replace(confirmation, seen=seen, seen_since=asked, looks=0)
     again = confirmation.seen == seen and confirmation.looks > 0
     return replace(
         confirmation,
         seen=seen,
-        seen_since=confirmation.seen_since if again else now,
+        seen_since=confirmation.seen_since if again else asked,
         looks=confirmation.looks + 1 if again else 1,
     )

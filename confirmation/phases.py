@@ -31,8 +31,9 @@ def look(confirmation: Confirmation, world: World) -> Confirmation:
     if _hold(confirmation).used or _hold(confirmation).age(world.tick()) > MOST_WAITED_SECONDS:
         confirmation = world.store.renew(confirmation, world.terms.lookup_lease_seconds)
     start_by = _hold(confirmation).start_by(world.terms.lookup_seconds)
+    asked = world.tick()
     answer = world.gateway.look_up(confirmation.receipt_id, start_by=start_by)
-    case = _case(confirmation, answer, world)
+    case = _case(confirmation, answer, world, asked)
     return act(case, decide(case), world)
 
 
@@ -41,8 +42,9 @@ def submit(confirmation: Confirmation, world: World) -> Confirmation:
     if not _hold(confirmation).may_submit or confirmation.past(world.terms.deadline, _now(confirmation, world)):
         return look(confirmation, world)
     start_by = _hold(confirmation).start_by(world.terms.submit_seconds)
+    asked = world.tick()
     answer = world.gateway.submit(confirmation.receipt_id, start_by=start_by)
-    case = replace(_case(confirmation, answer, world), call="submit")
+    case = replace(_case(confirmation, answer, world, asked), call="submit")
     if case.seen is Seen.PAID:
         return act(case, Decision(Verb.COMMIT), world)
     heard = _hear(confirmation, answer, _now(confirmation, world))
@@ -120,8 +122,9 @@ def cancel(case: Case, decision: Decision, world: World) -> Confirmation:
     lease = world.terms.submit_lease_seconds
     sending = world.store.write(Commit(case.confirmation, after, step, lease_seconds=lease))
     start_by = _hold(sending).start_by(world.terms.submit_seconds)
+    asked = world.tick()
     answer = world.gateway.cancel(sending.receipt_id, cancel_id, start_by=start_by)
-    sent = replace(_case(sending, answer, world), call="cancel")
+    sent = replace(_case(sending, answer, world, asked), call="cancel")
     if sent.seen is Seen.CANCELLED:
         return act(sent, Decision(Verb.SETTLE_VOID, sending.void_reason), world)
     parked = replace(sending, cancel_refused=isinstance(answer, Refused), parks=sending.parks + 1)
@@ -251,12 +254,18 @@ def _number_cancel(case: Case) -> Confirmation:
 # Small words ----------------------------------------------------------------------------------------------------------
 
 
-def _case(confirmation: Confirmation, answer: Answer, world: World) -> Case:
+def _case(confirmation: Confirmation, answer: Answer, world: World, asked: float) -> Case:
     used = replace(confirmation, hold=replace(_hold(confirmation), used=True, may_submit=False))
-    now = _now(confirmation, world)
-    case = Case.of(used, answer, now=now, deadline=world.terms.deadline, jitter=world.jitter())
+    case = Case.of(
+        used,
+        answer,
+        asked=_hold(confirmation).now(asked),
+        now=_now(confirmation, world),
+        deadline=world.terms.deadline,
+        jitter=world.jitter(),
+    )
     at_work_at_most = world.terms.submit_lease_seconds + waits.SETTLE.total_seconds()
-    return case if world.steadiness.lasts(world.tick()) >= at_work_at_most else replace(case, steady=False)
+    return case if world.steadiness.lasts(asked) >= at_work_at_most else replace(case, steady=False)
 
 
 def _buyer_waits(confirmation: Confirmation, world: World) -> bool:

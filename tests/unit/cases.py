@@ -38,7 +38,7 @@ def row(state, came_from=None, **changes):
 
 def look(confirmation, answer, *, now=NOW, jitter=0.5):
     """What is known once this answer has come."""
-    return Case.of(confirmation, answer, now=now, deadline=DEADLINE, jitter=jitter)
+    return Case.of(confirmation, answer, asked=now, now=now, deadline=DEADLINE, jitter=jitter)
 
 
 def looked_before(confirmation, answer, ago):

@@ -659,6 +659,20 @@ def test_a_worker_that_was_overtaken_changes_nothing(shop, call):
     assert shop.store.rows["r1"].due_at is None
 
 
+def test_an_answer_that_lies_about_is_as_old_as_its_question(shop):
+    """Two looks are as far apart as they were asked: a slow answer, or a worker that stood still over it, adds nothing."""
+    shop.gateway.tell("r1", "submit", Fault(BROKEN, acts=True, shows=2, shows_seconds=2.5))
+    shop.deliver()
+    gateway = PausedGateway(shop.gateway, "look_up", lambda: shop.clock.advance(6))
+    shop.clock.advance(1.5)
+
+    confirm(*shop.store.sweep(), replace(shop.world, gateway=gateway))
+
+    assert shop.row.state is State.SUBMITTING
+    assert shop.settle().state is State.CONFIRMED
+    assert shop.calls.count("submit") == 1
+
+
 def test_a_worker_without_enough_of_its_lease_sends_nothing(shop):
     lookup_takes_long = PausedGateway(shop.gateway, "look_up", lambda: None)
     world = replace(shop.world, gateway=lookup_takes_long, store=SlowStore(shop.store, shop.clock, "reserve", 7))

@@ -660,7 +660,7 @@ def test_a_worker_that_was_overtaken_changes_nothing(shop, call):
 
 
 def test_an_answer_that_lies_about_is_as_old_as_its_question(shop):
-    """Two looks are as far apart as they were asked: a slow answer, or a worker that stood still over it, adds nothing."""
+    """Two looks are as far apart as they were asked; a worker that stood still over an answer adds nothing."""
     shop.gateway.tell("r1", "submit", Fault(BROKEN, acts=True, shows=2, shows_seconds=2.5))
     shop.deliver()
     gateway = PausedGateway(shop.gateway, "look_up", lambda: shop.clock.advance(6))

@@ -15,6 +15,7 @@ from api.intake import Intake
 from api.keys import Keys
 from api.rate import PostRate
 from api.sending import Outgoing
+from api.sources import Sources
 from api.threads import Threads
 from api.waiting import Waiting
 from config.settings import Settings
@@ -32,6 +33,7 @@ class Door:
     ledger: Ledger
     threads: Threads
     keys: Keys
+    sources: Sources
     rate: PostRate
     intake: Intake
     outgoing: Outgoing
@@ -77,6 +79,7 @@ def build(settings: Settings) -> Door:
         ledger=parts.ledger,
         threads=threads,
         keys=Keys(settings),
+        sources=Sources(settings.webhook_sources),
         rate=PostRate(settings.post_rate),
         intake=Intake(parts.ledger, parts.reading, AllowedHosts(settings.callback_allowed_hosts), outgoing),
         outgoing=outgoing,

@@ -1,5 +1,8 @@
 """The gateway's webhooks: a hint to look at a receipt that is known here. Nothing in the body is believed.
 
+So anybody may send one, unless WEBHOOK_SOURCES says otherwise: one for a receipt that isn't known changes no row and
+makes no call.
+
 The v1 body carries the shop's private key, so no body is ever logged.
 """
 
@@ -7,11 +10,15 @@ import json
 from typing import Annotated
 from urllib.parse import parse_qs
 
+import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.bodies import read_body
 from api.door import Door, door_of
+from api.problems import Problem
 from payconfirm.checks import check_receipt_id
+
+log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -19,6 +26,10 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 @router.post("/bootpay", summary="Bootpay's webhook, v1 and v2")
 async def bootpay(request: Request, door: Annotated[Door, Depends(door_of)]) -> Response:
     """Have the receipt looked up if it is known; answer what Bootpay takes for a yes either way."""
+    host = request.client.host if request.client else None
+    if not door.sources.allow(host):
+        log.info("webhook.refused", source=host)
+        raise Problem(403, f"Webhooks aren't taken from {host}: WEBHOOK_SOURCES doesn't name it.")
     receipt_id = _receipt_id(await read_body(request), request.headers.get("content-type", ""))
     if receipt_id is not None:
         await door.threads.run(door.ledger.ask, receipt_id)

@@ -3,6 +3,7 @@
 `load()` is for processes: it says on one screen what is wrong and ends with exit code 2.
 """
 
+import ipaddress
 import re
 import sys
 from enum import StrEnum
@@ -79,6 +80,10 @@ class Settings(BaseSettings):
     operator_keys: SecretStr | None = None
     post_rate: Annotated[float, Field(ge=0)] = 100.0
     callback_allowed_hosts: str = ""
+    #: Networks that the gateway's webhooks may come from, separated by spaces; empty: any.
+    webhook_sources: str = ""
+    #: Networks of the proxies before `web`, whose X-Forwarded-For is believed; empty: nobody's is.
+    trusted_proxies: str = ""
 
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -168,6 +173,18 @@ class Settings(BaseSettings):
         for host in value.split():
             if not re.fullmatch(r"(\*\.)?[A-Za-z0-9.:_\[\]-]+", host):
                 raise ValueError("is a list of hosts separated by spaces, such as shop.example *.shop.example")
+        return value
+
+    @field_validator("webhook_sources", "trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for network in value.split():
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ValueError(
+                    "is a list of networks separated by spaces, such as 223.130.82.0/24 10.0.0.7"
+                ) from None
         return value
 
     @property

@@ -1,8 +1,10 @@
 """The gateway's webhook: it only has a known receipt looked at, whoever sent it and whatever it says."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from tests.integration.web_process import order, shared_door
+from tests.integration.web_process import DEAD_DATABASE, DEAD_REDIS, Web, assert_problem, order, shared_door
 
 PRIVATE_KEY = "the-shops-own-private-key"
 
@@ -88,3 +90,87 @@ def test_a_voided_receipt_isnt_looked_at_again(web):
 def test_a_body_that_is_too_large_is_refused(web):
     assert hook(web, content=b"x" * 70_000).status_code == 413
     assert web.get("/healthz").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def guarded(servers, template_database, tmp_path_factory):
+    """Speaks v1, logs everything, and takes webhooks only from Bootpay's network, through one proxy."""
+    more = {
+        "BOOTPAY_API": "v1",
+        "LOG_LEVEL": "DEBUG",
+        "WEBHOOK_SOURCES": "223.130.82.0/24",
+        "TRUSTED_PROXIES": "127.0.0.1",
+    }
+    with shared_door(servers, template_database, tmp_path_factory.mktemp("web"), **more) as web:
+        yield web
+
+
+def from_(address):
+    return {"headers": {"X-Forwarded-For": address}}
+
+
+@pytest.mark.parametrize("form", ["data", "json"])
+def test_v1_is_answered_as_v1_wants_it(guarded, form):
+    document = order()
+    guarded.post(document)
+
+    answer = hook(guarded, **{form: {"receipt_id": document["receipt_id"], "status": "1"}}, **from_("223.130.82.9"))
+
+    assert (answer.status_code, answer.text) == (200, "OK")
+    assert asked(guarded, document["receipt_id"])
+
+
+@pytest.mark.parametrize("address", ["203.0.113.5", "223.130.82.9, 203.0.113.5", "::1", "nonsense", None])
+def test_who_isnt_the_gateway_is_refused_where_its_network_is_named(guarded, address):
+    """The last address is the proxy's own word; what stands before it is the asker's."""
+    document = order()
+    guarded.post(document)
+
+    answer = hook(guarded, data={"receipt_id": document["receipt_id"]}, **(from_(address) if address else {}))
+
+    assert "WEBHOOK_SOURCES" in assert_problem(answer, 403)["detail"]
+    assert not asked(guarded, document["receipt_id"])
+
+
+def test_an_address_that_no_proxy_of_ours_names_isnt_believed(servers, template_database, tmp_path):
+    with shared_door(servers, template_database, tmp_path, WEBHOOK_SOURCES="223.130.82.0/24") as web:
+        assert hook(web, data={"receipt_id": "r"}, **from_("223.130.82.9")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"data": {"receipt_id": "r-1", "private_key": PRIVATE_KEY}},
+        {"json": {"receipt_id": "r-1", "private_key": PRIVATE_KEY}},
+        {"content": f"private_key={PRIVATE_KEY}&receipt_id=%ff%fe".encode()},
+        {"content": f'{{"private_key": "{PRIVATE_KEY}", '.encode()},
+        {"content": PRIVATE_KEY.encode() * 4000},
+    ],
+)
+def test_the_private_key_reaches_no_log_whatever_else_is_wrong(guarded, tmp_path, content):
+    hook(guarded, **content, **from_("223.130.82.9"))
+    hook(guarded, **content, **from_("203.0.113.5"))
+    assert PRIVATE_KEY not in guarded.log.read_text()
+
+    web = Web(tmp_path, DATABASE_URL=DEAD_DATABASE, REDIS_URL=DEAD_REDIS, BOOTPAY_API="v1", LOG_LEVEL="DEBUG")
+    hook(web, **content)
+    web.stop()
+    assert PRIVATE_KEY not in web.log.read_text()
+
+
+def test_a_flood_about_unknown_receipts_changes_no_row_and_no_message_and_holds_nobody_up(web):
+    """What has no row is never claimed, so it is never looked up."""
+    before = web.rows.ask("SELECT count(*), count(*) FILTER (WHERE asked) FROM payconfirm.confirmations")
+    messages = web.redis.llen("payconfirm.again")
+    document = order()
+
+    with ThreadPoolExecutor(16) as flood:
+        answers = flood.map(lambda number: hook(web, data={"receipt_id": f"nobody-{number}"}), range(1000))
+        taken = web.post(document)
+        assert {(answer.status_code, answer.text) for answer in answers} == {(200, '{"success": true}')}
+
+    assert taken.status_code == 202
+    rows, due = before[0]
+    after = web.rows.ask("SELECT count(*), count(*) FILTER (WHERE asked) FROM payconfirm.confirmations")
+    assert after == [(rows + 1, due)]
+    assert web.redis.llen("payconfirm.again") == messages

@@ -195,9 +195,10 @@ class Simulation:
 
     def _cancel_elsewhere(self, receipt_id: str, *, whole: bool) -> None:
         """Have somebody cancel it in the payment company's console, if it still is confirmed."""
-        if self.twins.store.rows[receipt_id].confirmation.state is not State.CONFIRMED:
+        receipt = self.twins.gateway.receipts.get(receipt_id)  # none where a person's word alone confirmed it
+        if receipt is None or self.twins.store.rows[receipt_id].confirmation.state is not State.CONFIRMED:
             return
-        if self.twins.gateway.receipts[receipt_id].cancel_elsewhere(whole=whole):
+        if receipt.cancel_elsewhere(whole=whole):
             self.promises.cancelled_elsewhere[receipt_id] += 1
             self.note(receipt_id, f"cancelled elsewhere, {'all' if whole else 'half'} of it")
             self._webhook(receipt_id)

@@ -85,7 +85,10 @@ def carry(job: Job) -> None:
 
 
 def patiently(run: Callable[[], object]) -> object:
-    """Do it once the database is there. Ending meanwhile, give the message back."""
+    """Do it once the database is there. Ending meanwhile, give the message back.
+
+    Raises nothing but `Exception`: for anything else Celery would leave the message lying, and the thread unused.
+    """
     told = False
     while True:
         try:
@@ -97,6 +100,10 @@ def patiently(run: Callable[[], object]) -> object:
             if _ending:
                 raise Reject("the worker is ending", requeue=True) from error
             time.sleep(ASK_AGAIN_SECONDS)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"something raised {type(error).__name__}") from error
 
 
 def _only(arguments: tuple[Any, ...], named: dict[str, Any]) -> object:

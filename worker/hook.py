@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from worker.store.engine import first_line
 
 #: What a shop's code says becomes part of a row, a document and a log line.
 MOST_CHARACTERS = 300
+#: Of it so many are looked at: a transaction is open meanwhile.
+_MOST_READ = 10_000
 
 _SECRETS = re.compile(r"(?<=://)[^\s/@]+(?=@)|(?<=password=)\S+", re.IGNORECASE)
 
@@ -41,15 +44,17 @@ class ShopHook:
         return method in self._methods
 
     def call(self, method: Method, connection: Any, order: dict[str, Any]) -> None:  # noqa: ANN401 — as the port
-        """Let the shop write its part."""
+        """Let the shop write its part. Whatever it raises: what ends a thread would keep its message for ever."""
         try:
-            self._methods[method](connection, order)
+            result = self._methods[method](connection, order)
         except Refuse as refused:
             if method in MAY_REFUSE:
-                raise HookRefused(plain(str(refused))) from refused
-            raise HookFailed(f"{method} may not refuse: {plain(str(refused))}") from refused
-        except (Exception, SystemExit) as error:
+                raise HookRefused(_words(refused)) from refused
+            raise HookFailed(f"{method} may not refuse: {_words(refused)}") from refused
+        except BaseException as error:
             raise HookFailed(f"{method}: {_describe(error)}") from error
+        if _is_unrun(result):
+            raise HookFailed(f"{method} gave back a {type(result).__name__}: its code never ran")
 
 
 def load(named: str) -> ShopHook:
@@ -71,16 +76,21 @@ def load(named: str) -> ShopHook:
 
 def plain(words: str) -> str:
     """Give the words in one short line that any table, document and terminal can hold, without a password."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
-    line = _SECRETS.sub("***", line)
+    parts = "".join(c if c.isprintable() else " " for c in words[:_MOST_READ]).split()
+    if len(words) > _MOST_READ and len(parts) > 1:  # the last may be half a secret
+        parts.pop()
+    line = _SECRETS.sub("***", " ".join(parts))
     return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"
 
 
 def _check(name: str, method: object) -> None:
     if not callable(method):
         raise HookUnusable(f"has a {name} that can't be called")
-    if inspect.iscoroutinefunction(method):
+    code = method if inspect.isroutine(method) or isinstance(method, partial) else type(method).__call__
+    if inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code):
         raise HookUnusable(f"has a {name} that is async: it would never run")
+    if inspect.isgeneratorfunction(code):
+        raise HookUnusable(f"has a {name} that yields: it would never run")
     try:
         inspect.signature(method).bind(None, {})
     except TypeError:
@@ -89,10 +99,24 @@ def _check(name: str, method: object) -> None:
         return
 
 
+def _is_unrun(result: object) -> bool:
+    """Whether it is code that waits to be run. A coroutine is closed, or Python would complain of it."""
+    if inspect.iscoroutine(result):
+        result.close()
+    return inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result)
+
+
+def _words(error: BaseException) -> str:
+    """What it says; nothing where saying that fails, too."""
+    try:
+        return plain(first_line(error) if isinstance(error, DBAPIError) else str(error))
+    except BaseException:  # noqa: BLE001 — the shop's own code, as above
+        return ""
+
+
 def _describe(error: BaseException) -> str:
     """The error, and the line of the shop's method that raised it."""
     said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    first = first_line(error) if isinstance(error, DBAPIError) else str(error)
-    words = ": ".join(filter(None, (type(said).__name__, plain(first))))
+    words = ": ".join(filter(None, (type(said).__name__, _words(error))))
     theirs = error.__traceback__.tb_next if error.__traceback__ else None
     return f"{words} ({Path(theirs.tb_frame.f_code.co_filename).name}:{theirs.tb_lineno})" if theirs else words

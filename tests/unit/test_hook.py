@@ -11,7 +11,7 @@ from confirmation.errors import HookFailed, HookRefused
 from confirmation.hooks import Method
 from payconfirm import Refuse
 from tests.hooks import raises
-from worker.hook import MOST_CHARACTERS, HookUnusable, ShopHook, load
+from worker.hook import MOST_CHARACTERS, HookUnusable, ShopHook, load, plain
 
 NUMBERS = count(1)
 GOOD = "class Hook:\n    def on_commit(self, connection, order): order['seen'] = connection\nhook = Hook()\n"
@@ -54,6 +54,14 @@ def test_the_object_is_found_in_the_working_directory(module):
             "has a on_void that is async: it would never run",
         ),
         (
+            "class Late:\n    async def __call__(self, connection, order): ...\nclass hook: on_void = Late()",
+            "has a on_void that is async: it would never run",
+        ),
+        (
+            "class hook:\n    def on_void(connection, order): yield",
+            "has a on_void that yields: it would never run",
+        ),
+        (
             GOOD.replace("hook = Hook()", "hook = Hook"),
             "has a on_commit that doesn't take (connection, order)",
         ),
@@ -94,6 +102,79 @@ def test_an_error_names_its_type_its_words_and_its_line():
         r"on_commit: ValueError: no such shelf \(hooks.py:\d+\)", str(said(ValueError("no such shelf")))
     )
     assert re.fullmatch(r"on_commit: SystemExit \(hooks.py:\d+\)", str(said(SystemExit())))
+
+
+class Own(BaseException):
+    """As `asyncio.CancelledError` and gevent's `Timeout` are."""
+
+
+@pytest.mark.parametrize("error", [Own("cancelled"), KeyboardInterrupt(), GeneratorExit()])
+def test_what_no_except_exception_catches_is_a_failure_as_any_other(error):
+    """In a worker's thread it would end the thread's work with the message unacknowledged, for ever."""
+    assert type(error).__name__ in str(said(error))
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class MuteRefuse(Refuse):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+def test_an_error_that_can_not_be_put_into_words_is_known_by_its_type():
+    assert re.fullmatch(r"on_commit: Mute \(hooks.py:\d+\)", str(said(Mute())))
+    refused = said(MuteRefuse("never seen"))
+    assert (type(refused), str(refused)) == (HookRefused, "")
+
+
+def late(connection, order):
+    async def pay():
+        del connection, order
+
+    return pay()
+
+
+def lazy(connection, order):
+    def pay():
+        yield connection, order
+
+    return pay()
+
+
+@pytest.mark.parametrize("unrun", [late, lazy])
+def test_code_that_is_only_given_back_has_not_run(unrun):
+    """Nothing can be seen of it at the method itself."""
+    hook = ShopHook(type("Hook", (), {Method.ON_COMMIT: staticmethod(unrun)}))
+
+    with pytest.raises(HookFailed, match=r"^on_commit gave back a (coroutine|generator): its code never ran$"):
+        hook.call(Method.ON_COMMIT, None, {})
+
+
+def test_of_a_very_long_word_little_is_read():
+    """The transaction is open meanwhile, and a session that is idle in one for 4 s is ended."""
+    read = []
+
+    class Long(str):
+        __slots__ = ()
+
+        def __getitem__(self, part):
+            read.append(part)
+            return super().__getitem__(part)
+
+        def __iter__(self):
+            raise AssertionError("read to its end")
+
+    assert plain(Long("0123456789 " * 1_000_000)).startswith("0123456789 0123456789")
+    assert read
+
+
+def test_no_password_is_repeated_where_the_words_are_cut():
+    words = "long " * 3 + " " * 9_960 + "postgresql://shop:pass-word@db/shop"
+
+    assert "pass" not in plain(words)
 
 
 def test_the_databases_own_words_are_kept_without_the_statement_and_its_values():

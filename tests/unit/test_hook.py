@@ -132,7 +132,7 @@ def test_an_error_that_can_not_be_put_into_words_is_known_by_its_type():
 
 def late(connection, order):
     async def pay():
-        del connection, order
+        return connection, order
 
     return pay()
 

@@ -37,11 +37,22 @@ MAX_SHOWN = 80
 _WON = "takes a whole number of won such as 3000"
 _DOLLARS = 'takes a string with two decimals such as "10.50"'
 _LIMITS = ", above zero and at most 10^12"
-_AMOUNT_RULES = {
-    "KRW": f"KRW {_WON}",
-    "USD": f"USD {_DOLLARS}",
-    None: f"KRW {_WON}, USD {_DOLLARS}",
+#: What is said of an amount that its currency doesn't take, or that no currency does. These words, here and below, are
+#: the SQL door's, too.
+AMOUNT_RULES = {
+    "KRW": f"KRW {_WON}{_LIMITS}",
+    "USD": f"USD {_DOLLARS}{_LIMITS}",
+    None: f"KRW {_WON}, USD {_DOLLARS}{_LIMITS}",
 }
+URL_RULE = (
+    "takes an http or https URL with a host in ASCII, such as https://shop.example/hook, without credentials, "
+    "fragment, spaces, backslashes and control characters"
+)
+HOST_RULE = "takes a port up to 65535, and in brackets only an IPv6 address"
+SIZE_RULE = f"takes at most {MAX_METADATA_BYTES} bytes as JSON"
+LEVELS_RULE = f"takes at most {MAX_METADATA_LEVELS} levels"
+FINITE_RULE = "takes no NaN, no Infinity and no number beyond a double"
+BEYOND_LIMITS = "a number beyond all limits"
 
 _as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _receipt_id = re.compile(RECEIPT_ID)
@@ -63,23 +74,20 @@ def check_amount(value: object, currency: str | None) -> int | str:
             return value
     elif type(value) is str and currency != "KRW" and _usd_amount.fullmatch(value):
         return value
-    raise ValueError(f"{_AMOUNT_RULES.get(currency, _AMOUNT_RULES[None])}{_LIMITS}, not {shown(value)}")
+    raise ValueError(f"{AMOUNT_RULES.get(currency, AMOUNT_RULES[None])}, not {shown(value)}")
 
 
 def check_callback_url(value: str) -> str:
     """Take a URL that could be posted to; whether its host may be is another's question."""
     if not _callback_url.fullmatch(value):
-        raise ValueError(
-            "takes an http or https URL with a host in ASCII, such as https://shop.example/hook, without credentials, "
-            "fragment, spaces, backslashes and control characters"
-        )
+        raise ValueError(URL_RULE)
     try:
         parts = urlsplit(value)
         parts.port  # noqa: B018 - reading it checks that it is below 65536
         if parts.netloc.startswith("["):
             ipaddress.IPv6Address(parts.hostname or "")
     except ValueError:
-        raise ValueError("takes a port up to 65535, and in brackets only an IPv6 address") from None
+        raise ValueError(HOST_RULE) from None
     return value
 
 
@@ -87,20 +95,19 @@ def check_metadata(value: object) -> dict[str, Any]:
     """Take a small JSON object and give a copy of its own, which nobody else can change."""
     if not isinstance(value, dict):
         raise ValueError(f"takes an object, not {_kind(value)}")  # noqa: TRY004 - pydantic collects ValueErrors
-    too_large = f"takes at most {MAX_METADATA_BYTES} bytes as JSON"
-    _check_nodes(value, too_large)
+    _check_nodes(value)
     try:
         text = _as_json(value)
     except ValueError:  # an integer with more digits than Python writes out
-        raise ValueError(too_large) from None
+        raise ValueError(SIZE_RULE) from None
     size = len(text.encode("utf-8"))
     if size > MAX_METADATA_BYTES:
-        raise ValueError(f"{too_large}, not {size}")
+        raise ValueError(f"{SIZE_RULE}, not {size}")
     copied: dict[str, Any] = json.loads(text)
     return copied
 
 
-def _check_nodes(metadata: dict[Any, Any], too_large: str) -> None:
+def _check_nodes(metadata: dict[Any, Any]) -> None:
     """Walk through everything once, without recursion; no more nodes are looked at than could fit."""
     pending: list[tuple[object, int]] = [(metadata, 1)]
     looked_at = 0
@@ -108,12 +115,12 @@ def _check_nodes(metadata: dict[Any, Any], too_large: str) -> None:
         node, level = pending.pop()
         looked_at += 1
         if looked_at > MAX_METADATA_BYTES:
-            raise ValueError(too_large)
+            raise ValueError(SIZE_RULE)
         if isinstance(node, dict | list):
             if level > MAX_METADATA_LEVELS:
-                raise ValueError(f"takes at most {MAX_METADATA_LEVELS} levels")
+                raise ValueError(LEVELS_RULE)
             if len(node) > MAX_METADATA_BYTES:
-                raise ValueError(too_large)
+                raise ValueError(SIZE_RULE)
             pending.extend((child, level + 1) for child in _children(node))
         else:
             _check_leaf(node)
@@ -135,7 +142,7 @@ def _check_leaf(leaf: object) -> None:
             raise ValueError("takes no lone surrogates (U+D800 to U+DFFF)")
     elif isinstance(leaf, float):
         if not math.isfinite(leaf):
-            raise ValueError("takes no NaN, no Infinity and no number beyond a double")
+            raise ValueError(FINITE_RULE)
     elif leaf is not None and not isinstance(leaf, int):
         raise ValueError(f"takes only what JSON has, not {_kind(leaf)}")
 
@@ -148,7 +155,7 @@ def shown(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int | float) and abs(value) < 10**MAX_SHOWN // 10:
         return repr(value)[:MAX_SHOWN]
-    return "a number beyond all limits" if isinstance(value, int | float) else _kind(value)
+    return BEYOND_LIMITS if isinstance(value, int | float) else _kind(value)
 
 
 def _kind(value: object) -> str:

@@ -190,7 +190,7 @@ def _parse(text: str | bytes | bytearray, repeated: list[str]) -> object:
         return found
 
     if len(text) > MAX_BYTES:
-        raise InvalidOrder.of([{"field": "document", "message": f"has more than {MAX_BYTES} bytes"}])
+        raise InvalidOrder.of([{"field": "document", "message": TOO_MANY_BYTES}])
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8")
         return json.loads(decoded, object_pairs_hook=as_object, parse_int=_whole_number)
@@ -207,9 +207,15 @@ def _whole_number(digits: str) -> int | float:
     return int(digits) if len(digits) <= MAX_DIGITS else math.inf
 
 
-_RULES: dict[str | int, str] = {
+#: What each field takes, an object as a whole, and what is said of a field that there is none of.
+RULES: dict[str | int, str] = {
     name: str(field.description) for model in (OrderDocument, OrderLine) for name, field in model.model_fields.items()
 }
+
+LINE_RULE = "an object with sku and quantity"
+DOCUMENT_RULE = "a JSON object"
+UNKNOWN_FIELD = "is not a field of an order document"
+TOO_MANY_BYTES = f"has more than {MAX_BYTES} bytes"
 
 #: Not repeated in an error: an address can hold a password.
 _NEVER_SHOWN = "callback_url"
@@ -226,10 +232,10 @@ def _message(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, whos
     """Say what is wrong and what would be right."""
     where = error["loc"][-1] if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        return "is not a field of an order document"
+        return UNKNOWN_FIELD
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    rule = _RULES.get(where, "an object with sku and quantity" if where != "" else "a JSON object")
+    rule = RULES.get(where, LINE_RULE if where != "" else DOCUMENT_RULE)
     if error["type"] == "missing":
         return f"is missing: takes {rule}"
     if error["type"] == "too_long":

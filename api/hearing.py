@@ -4,15 +4,12 @@ import asyncio
 import random
 
 import structlog
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from api.waiting import Waiting
 from worker.broker.hints import RESULTS
-from worker.broker.redis import ANSWER_SECONDS
+from worker.broker.redis import make_async_redis
 
 log = structlog.get_logger(__name__)
 
@@ -27,13 +24,7 @@ class Hearing:
     """Rings the bells of those who wait, as hints come in."""
 
     def __init__(self, redis_url: str, waiting: Waiting) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            socket_connect_timeout=ANSWER_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        self._redis = make_async_redis(redis_url)
         self._waiting = waiting
         self.connected = False
 

@@ -5,29 +5,39 @@ from typing import Any
 from kombu import Exchange, Queue
 
 from config.settings import Settings
+from payconfirm.sentinel import for_kombu
 
 #: Producers put their jobs here; the name is the contract's.
 QUEUE = "payconfirm"
 #: Rows that were claimed before come back through this one; it is read first.
 AGAIN = "payconfirm.again"
+#: On RabbitMQ what a queue gives up comes here, through an exchange of the same name; the relay takes it from there.
+DEAD = "payconfirm.dead"
+
+#: So often RabbitMQ delivers a message that nobody acknowledges. Not even a good one that was unlucky is lost by it.
+DELIVERY_LIMIT = 20
 
 #: How often the guarded transport says that its worker lives, and looks for messages of dead ones.
 ALIVE_EVERY_SECONDS = 1
 
-#: A Redis that answers nothing for so long is connected to anew.
+#: A broker that answers nothing for so long is connected to anew.
 SILENT_SECONDS = 5
+#: RabbitMQ takes a worker whose machine died for dead after one to two of these.
+HEARTBEAT_SECONDS = 8
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
     """Celery's settings for this process."""
+    url, options = for_kombu(settings.broker, _transport(settings.broker))
     return {
         # Not `broker_url`: a variable CELERY_BROKER_URL of some other program would win over it.
-        "broker_read_url": settings.broker,
-        "broker_write_url": settings.broker,
+        "broker_read_url": url,
+        "broker_write_url": url,
         "broker_connection_retry_on_startup": True,
         "broker_channel_error_retry": True,  # a Redis that is full refuses commands; that must not end a worker
+        "broker_heartbeat": HEARTBEAT_SECONDS,  # RabbitMQ only
         "broker_connection_max_retries": None,  # the default of 100 ends the worker
-        "broker_transport_options": _transport(settings.broker),
+        "broker_transport_options": options,
         "task_queues": [_queue(AGAIN, settings.broker), _queue(QUEUE, settings.broker)],
         "task_default_queue": QUEUE,
         "task_create_missing_queues": False,
@@ -51,13 +61,22 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def _queue(name: str, broker: str) -> Queue:
-    arguments = {"x-queue-type": "quorum"} if broker.startswith("amqp") else None
-    return Queue(name, Exchange(name, type="direct"), routing_key=name, queue_arguments=arguments)
+    if not broker.startswith("amqp"):
+        return Queue(name, Exchange(name, type="direct"), routing_key=name)
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",  # the strategy asks for it
+    }
+    # `worker.broker.topology` declares it: Celery would try for ever where it is there in another shape.
+    return Queue(name, routing_key=name, queue_arguments=arguments, no_declare=True)
 
 
 def _transport(broker: str) -> dict[str, Any]:
     if broker.startswith("amqp"):
-        return {"confirm_publish": True}
+        return {"confirm_publish": True, "write_timeout": SILENT_SECONDS}
     return {
         "unacked_restore_interval": ALIVE_EVERY_SECONDS,
         # A connection may die without a word, as in a failover. Nothing asked over it takes longer than half a second.

@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from payconfirm.sentinel import is_sentinel, read_sentinels
+
 #: A dead worker's receipt moves again within 20 s; a longer lease would break that.
 LONGEST_LEASE_SECONDS = 19.0
 
-_BROKERS = ("redis", "rediss", "amqp", "amqps")
-_RESULTS = ("redis", "rediss")
+_BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
+_RESULTS = ("redis", "rediss", "sentinel")
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -225,6 +227,8 @@ def stop(message: str) -> NoReturn:
 def _has_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
     if value.get_secret_value().partition("://")[0] not in schemes:
         raise ValueError("is an address that begins with " + ", ".join(f"{scheme}://" for scheme in schemes))
+    if is_sentinel(value.get_secret_value()):
+        read_sentinels(value.get_secret_value())
     return value
 
 

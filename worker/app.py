@@ -12,7 +12,7 @@ from kombu.utils.json import dumps
 from config import logs
 from config.celery import configuration
 from config.settings import Role, Settings, load
-from worker.broker import transport
+from worker.broker import rabbitmq, transport
 
 
 @cache
@@ -30,6 +30,7 @@ def _configuration() -> dict[str, Any]:
 serialization.register("json", dumps, json.loads, content_type="application/json", content_encoding="utf-8")
 
 transport.install()
+rabbitmq.install()
 
 app = Celery("payconfirm")
 app.add_defaults(_configuration)

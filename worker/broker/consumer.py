@@ -16,6 +16,7 @@ from kombu.message import Message
 
 from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, read_id, read_job
 from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
+from worker.broker.topology import declare
 
 #: What may come through a queue: a producer's jobs, and the sweep's.
 FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
@@ -26,6 +27,11 @@ RECONNECT_SECONDS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max"
 
 class GuardedConsumer(Consumer):
     """The worker's consumer."""
+
+    class Blueprint(Consumer.Blueprint):
+        """Celery's own, without the 28 queues in which RabbitMQ would keep tasks with an `eta`: there are none."""
+
+        default_steps = [step for step in Consumer.Blueprint.default_steps if "delayed_delivery" not in step]  # noqa: RUF012 — Celery's own shape
 
     def create_task_handler(self, *args: object, **options: object) -> Callable[[Message], object]:
         """Handle messages as Celery does, each of them well-formed by then."""
@@ -41,6 +47,8 @@ class GuardedConsumer(Consumer):
         """Connect, trying again soon: Celery's own waits grow to half a minute, and buyers wait meanwhile."""
         conn.ensure_connection = partial(conn.ensure_connection, **RECONNECT_SECONDS)  # type: ignore[method-assign]
         connected: Connection = super().ensure_connected(conn)
+        if connected.transport.driver_type == "amqp":
+            declare(connected, self.app.amqp.queues.values())
         return connected
 
     def on_decode_error(self, message: Message, exc: Exception) -> None:

@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from amqp.exceptions import ChannelError, NotFound
 from celery import Celery
+from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.utils.scheduling import priority_cycle
 
 from config.celery import AGAIN, QUEUE
+from worker.broker.topology import declare
 
 #: Names of the tasks; the first is the contract's.
 CONFIRM_TASK = "payconfirm.confirm"
@@ -44,12 +47,18 @@ class again_first(priority_cycle):  # noqa: N801 — kombu names its cycles like
         self.items = sorted(it, key=lambda queue: queue != AGAIN)
 
 
+#: RabbitMQ confirms a message once a quorum of its nodes has it. One that is short of memory takes none meanwhile.
+_CONFIRM_SECONDS = 2.0
+_NO_ROUTE = 312
+
+
 class Sender:
     """Sends "look at this receipt" messages."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
         connection = app.connection_for_write()  # not connected; it only knows its transport's errors
+        self._rabbitmq = connection.transport.driver_type == "amqp"
         self._away = (OperationalError, *connection.connection_errors, *connection.channel_errors)
 
     def new(self, document: Mapping[str, Any]) -> None:
@@ -66,17 +75,41 @@ class Sender:
         """How many messages wait in a queue. Raises `BrokerAway`."""
         try:
             with self._app.pool.acquire(block=True) as connection:
-                declared = self._app.amqp.queues[queue](connection.default_channel).queue_declare()
-                return int(declared.message_count)
+                return self._count(connection, queue)
         except self._away as error:
             raise BrokerAway(_why(error)) from error
 
+    def _count(self, connection: Connection, queue: str) -> int:
+        if not self._rabbitmq:
+            return int(self._app.amqp.queues[queue](connection.default_channel).queue_declare().message_count)
+        channel = connection.channel()
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except NotFound:
+            declare(connection, self._app.amqp.queues.values())
+            return 0
+        finally:
+            if channel.is_open:
+                channel.close()
+
     def _send(self, task: str, arguments: list[Any], **options: Any) -> None:  # noqa: ANN401 — Celery's own options
         try:
-            # Without the reprs: they would put a second copy of the document, cut short, into the headers.
-            self._app.send_task(task, arguments, retry=True, retry_policy=_RETRY, argsrepr="", kwargsrepr="", **options)
+            try:
+                self._send_once(task, arguments, **options)
+            except ChannelError as refusal:
+                if refusal.reply_code != _NO_ROUTE:
+                    raise
+                with self._app.pool.acquire(block=True) as connection:
+                    declare(connection, self._app.amqp.queues.values())
+                self._send_once(task, arguments, **options)
         except self._away as error:
             raise BrokerAway(_why(error)) from error
+
+    def _send_once(self, task: str, arguments: list[Any], **options: Any) -> None:  # noqa: ANN401 — as above
+        if self._rabbitmq:  # it drops what it has no queue for, unless told not to
+            options |= {"mandatory": True, "confirm_timeout": _CONFIRM_SECONDS}
+        # Without the reprs: they would put a second copy of the document, cut short, into the headers.
+        self._app.send_task(task, arguments, retry=True, retry_policy=_RETRY, argsrepr="", kwargsrepr="", **options)
 
 
 def _why(error: BaseException) -> str:

@@ -214,13 +214,24 @@ class Channel(redis.Channel):
         return parameters
 
 
+class SentinelChannel(Channel, redis.SentinelChannel):
+    """The same behind Sentinels: each new connection leads to the master of that moment."""
+
+
 class Transport(redis.Transport):
     """The transport that the workers consume through."""
 
     Channel = Channel
 
 
+class SentinelTransport(redis.SentinelTransport):
+    """The same behind Sentinels."""
+
+    Channel = SentinelChannel
+
+
 def install() -> None:
-    """Have every redis:// broker of this process go through the guarded transport."""
+    """Have every redis:// and sentinel:// broker of this process go through the guarded transport."""
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = "worker.broker.transport:Transport"
+    TRANSPORT_ALIASES["sentinel"] = "worker.broker.transport:SentinelTransport"

@@ -58,19 +58,20 @@ PLACES = [
     Place("outbox.take_events", "after", 1, "outbox.mark_published"),
     Place("event", "after", 2, "outbox.mark_published"),
     Place("outbox.mark_published", "before", 1, "outbox.mark_published"),
+    Place("outbox.place", "before", 1, "outbox.place"),
     Place("outbox.due_results", "after", 1, "outbox.mark_stored"),
     Place("results.store", "after", 1, "outbox.mark_stored"),
     Place("dead_letters.to_answer", "after", 1, "dead_letters.mark_answered"),
     Place("schedule.take", "after", 1, "sender.again", MANY),
     Place("sender.again", "after", 1, "sender.again", MANY),
     Place("taking", "holding rows", 1, LOST_ITS_CONNECTION),
-    Place("marking", "holding rows", 1, LOST_ITS_CONNECTION),
+    Place("placing", "holding rows", 1, LOST_ITS_CONNECTION),
     Place("storing", "holding rows", 1, LOST_ITS_CONNECTION),
 ]
 #: All that a relay does. It is stopped between any two of these, so one that is new must become a place.
 DONE = {
     *("schedule.take", "sender.waiting", "sender.again"),
-    *("outbox.take_events", "event", "outbox.mark_published"),
+    *("outbox.place", "outbox.take_events", "event", "outbox.mark_published"),
     *("outbox.due_results", "results.store", "outbox.mark_stored"),
     *("dead_letters.to_answer", "results.store_failure", "results.withdraw_failure", "dead_letters.mark_answered"),
 }
@@ -138,7 +139,8 @@ class Scene:
 
     def carried_out(self):
         """Whether there is nothing left to do, whoever stands still."""
-        return not any(row.result_due or not row.published_at for row in self.told()) and self.sent() == {*DUE}
+        open_ = any(row.result_due or not row.published_at or not row.place for row in self.told())
+        return not open_ and self.sent() == {*DUE}
 
     def told(self):
         with self.engine.connect() as connection:

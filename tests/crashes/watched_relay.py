@@ -19,7 +19,7 @@ watch = Watch()
 #: Statements in whose transaction it can be stopped, by words that stand in no other: it holds rows then.
 HOLDING = {
     "taking": "UPDATE payconfirm.outbox o SET leased_until = clock_timestamp() +",
-    "marking": "nextval('payconfirm.feed')",
+    "placing": "nextval('payconfirm.feed')",
     "storing": "SELECT FROM payconfirm.outbox WHERE number = ANY",
 }
 WATCHED = ("schedule", "outbox", "dead_letters", "sender", "results")

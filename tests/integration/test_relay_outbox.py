@@ -12,6 +12,7 @@ from confirmation.states import Reason
 from tests import ledgers
 from worker.relay.events import EXCHANGE, EventPublisher
 from worker.relay.results import ResultStore
+from worker.store.feed import Feed
 from worker.store.ledger import Ledger
 from worker.store.outbox import Outbox
 
@@ -62,16 +63,24 @@ def test_events_that_could_not_be_published_are_taken_again_at_once(engine, ledg
     assert outbox.take_events(10) == events
 
 
-def test_places_follow_the_order_of_events_and_a_published_one_is_not_taken_again(engine, ledger):
+def test_a_published_event_is_not_taken_again(engine, ledger):
+    end(ledger, "r1")
+    outbox = Outbox(engine)
+
+    outbox.mark_published(outbox.take_events(10))
+
+    assert outbox.take_events(10) == []
+
+
+def test_places_follow_the_order_of_events_and_need_no_broker(engine, ledger):
     for number in range(5):
         end(ledger, f"r{number}")
     outbox = Outbox(engine)
-    outbox.mark_published(outbox.take_events(10))
 
-    with engine.connect() as connection:
-        rows = connection.execute(text("SELECT receipt_id FROM payconfirm.outbox ORDER BY place")).scalars().all()
-    assert rows == [f"r{number}" for number in range(5)]
-    assert outbox.take_events(10) == []
+    placed = [outbox.place(3), outbox.place(3), outbox.place(3)]
+
+    assert placed == [3, 2, 0]
+    assert [placed.event["subject"] for placed in Feed(engine).read(0, 10)] == [f"r{number}" for number in range(5)]
 
 
 def test_celery_reads_the_stored_result(engine, ledger, redis_url):

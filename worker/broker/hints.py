@@ -10,6 +10,8 @@ log = structlog.get_logger(__name__)
 OUTBOX = "payconfirm:outbox"
 #: Wakes those who wait for a result; the message is the receipt's id.
 RESULTS = "payconfirm:results"
+#: Wakes those who read the feed: it has grown.
+FEED = "payconfirm:feed"
 
 
 class Hints:
@@ -21,6 +23,10 @@ class Hints:
     def outbox(self) -> None:
         """Wake the relay."""
         self._publish(OUTBOX, "")
+
+    def feed(self) -> None:
+        """Wake those who read the feed."""
+        self._publish(FEED, "")
 
     def results(self, receipt_ids: list[str]) -> None:
         """Wake those who wait for these receipts."""

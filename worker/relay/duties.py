@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 #: So many announcements are carried out in one turn.
 BATCH = 200
+#: So many get their places in the feed in one turn, which costs no more than a few milliseconds.
+PLACED_AT_ONCE = 1000
 #: How long a duty sleeps when there is nothing to do and nobody wakes it. The sweep's is part of the 20 s within which
 #: a dead worker's receipt moves again.
 SWEEP_SECONDS = 0.5
@@ -68,6 +70,7 @@ def duties_of(parts: RelayParts) -> list[Duty]:
     return [
         Duty("sweep", sweep.turn, SWEEP_SECONDS),
         Duty("results", lambda: store_results(parts), OUTBOX_SECONDS),
+        Duty("feed", lambda: place_events(parts), OUTBOX_SECONDS),
         Duty("events", lambda: publish_events(parts), OUTBOX_SECONDS),
         Duty("dead letters", lambda: answer_dead_letters(parts), DEAD_LETTER_SECONDS),
     ]
@@ -100,8 +103,16 @@ def store_results(parts: RelayParts) -> bool:
     return bool(results)
 
 
+def place_events(parts: RelayParts) -> bool:
+    """Give events their places in the feed, and wake those who read it; the events' broker has no part in this."""
+    placed = parts.outbox.place(PLACED_AT_ONCE)
+    if placed:
+        parts.hints.feed()
+    return placed > 0
+
+
 def publish_events(parts: RelayParts) -> bool:
-    """Publish events in order, and give them their places in the feed."""
+    """Publish events in order."""
     events = parts.outbox.take_events(BATCH)
     if events:
         _publish(parts, events)

@@ -1,8 +1,11 @@
 """The outbox as the relay reads it: the only source of every announcement.
 
-Events are taken by lease in a short commit, published, and marked in a second one that also gives each its place in the
-feed. Both commits are made by one relay at a time, so that events of a receipt stay in order and a reader by place
-never skips a late commit. Results need no lease: storing one twice, or an older one late, changes nothing.
+Each event gets its place in the feed in a short commit of its own, whatever the events' broker does: a place is drawn
+once the event is there, by one relay at a time, and so a reader by place never skips a late commit. Apart from that
+events are taken by lease in a short commit, published, and marked in a second one; one relay at a time takes, so that
+events of a receipt stay in order. Results need no lease: storing one twice, or an older one late, changes nothing.
+
+Whoever locks several rows does so in the order of their numbers, so that no two wait for each other.
 """
 
 from collections.abc import Iterator
@@ -19,8 +22,9 @@ from worker.store.engine import named_errors
 #: How long one relay has a batch to itself. A relay that was stopped holds nothing up for longer.
 LEASE_SECONDS = 10
 
-#: Two relays take turns; in different locks, so that marking never waits for taking.
-_TAKING, _MARKING = 0x7061_7964, 0x7061_7965
+#: Two relays take turns; in different locks, so that placing never waits for taking. Under the second one a relay of
+#: the release before marks, and gives places as it does.
+_TAKING, _PLACING = 0x7061_7964, 0x7061_7965
 
 
 @dataclass(frozen=True)
@@ -47,19 +51,36 @@ WITH open AS (
           WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence AND e.published_at IS NULL
             AND e.leased_until > clock_timestamp())
     ORDER BY number LIMIT :most
+), line AS MATERIALIZED (
+    SELECT o.number FROM payconfirm.outbox o JOIN open USING (number) ORDER BY o.number FOR UPDATE OF o
 )
 UPDATE payconfirm.outbox o SET leased_until = clock_timestamp() + CAST(:lease AS interval)
-FROM open WHERE o.number = open.number
+FROM line WHERE o.number = line.number
 RETURNING o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at
 """
 
 _MARK = """
-UPDATE payconfirm.outbox o
-SET published_at = clock_timestamp(), leased_until = NULL, place = marked.place
-FROM (SELECT number, nextval('payconfirm.feed') AS place
-      FROM (SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) AND published_at IS NULL
-            ORDER BY number) unmarked) marked
-WHERE o.number = marked.number
+WITH line AS MATERIALIZED (
+    SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) AND published_at IS NULL
+    ORDER BY number FOR UPDATE
+)
+UPDATE payconfirm.outbox o SET published_at = clock_timestamp(), leased_until = NULL
+FROM line WHERE o.number = line.number
+"""
+
+#: Those without a place are found by the index on it, where all of them stand together; sorted afterwards, so that no
+#: statistics lead the planner through all that was ever told.
+_PLACE = """
+WITH unplaced AS MATERIALIZED (
+    SELECT number FROM payconfirm.outbox WHERE place IS NULL
+), line AS MATERIALIZED (
+    SELECT o.number FROM payconfirm.outbox o
+    JOIN (SELECT number FROM unplaced ORDER BY number LIMIT :most) next USING (number)
+    WHERE o.place IS NULL ORDER BY o.number FOR UPDATE OF o
+), drawn AS MATERIALIZED (
+    SELECT number, nextval('payconfirm.feed') AS place FROM (SELECT number FROM line ORDER BY number) in_order
+)
+UPDATE payconfirm.outbox o SET place = drawn.place FROM drawn WHERE o.number = drawn.number
 """
 
 _GIVE_BACK = "UPDATE payconfirm.outbox SET leased_until = NULL WHERE number = ANY(:numbers) AND published_at IS NULL"
@@ -97,10 +118,17 @@ class Outbox:
             rows = connection.execute(text(_TAKE), {"most": most, "lease": f"{LEASE_SECONDS} seconds"})
             return sorted((Announcement(*row) for row in rows), key=lambda event: event.number)
 
+    def place(self, most: int) -> int:
+        """Give the oldest events without one their places in the feed; say how many. 0 while another relay does it."""
+        with self._alone(_PLACING) as connection:
+            if connection is None:
+                return 0
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            return connection.execute(text(_PLACE), {"most": most}).rowcount
+
     def mark_published(self, events: list[Announcement]) -> None:
-        """Give the published events their places in the feed."""
-        with named_errors(), self._transaction() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MARKING})
+        """Say that these events were published."""
+        with named_errors(), self._engine.connect() as connection:
             connection.execute(text(_MARK), _numbers(events))
 
     def give_back(self, events: list[Announcement]) -> None:

@@ -10,7 +10,6 @@ from fastapi import Request
 from sqlalchemy import Engine
 
 from api.hearing import Hearing
-from api.hosts import AllowedHosts
 from api.intake import Intake
 from api.keys import Keys
 from api.rate import PostRate
@@ -20,6 +19,7 @@ from api.threads import Threads
 from api.waiting import Waiting
 from config.settings import Settings
 from worker.bootstrap import build_door
+from worker.callbacks.hosts import AllowedHosts
 from worker.store.ledger import Ledger
 
 

@@ -4,12 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from api.hosts import AllowedHosts
 from api.sending import DUE_SECONDS, Outgoing
 from confirmation.confirmation import Confirmation
 from confirmation.events import result_document
 from payconfirm import InvalidOrder, OrderDocument, read_document
 from payconfirm.errors import FieldError
+from worker.callbacks.hosts import AllowedHosts
 from worker.orders import to_order
 from worker.store.ledger import Ledger
 from worker.store.reading import Reading

@@ -58,7 +58,6 @@ PLACES = [
     Place("outbox.take_events", "after", 1, "outbox.mark_published"),
     Place("event", "after", 2, "outbox.mark_published"),
     Place("outbox.mark_published", "before", 1, "outbox.mark_published"),
-    Place("outbox.place", "before", 1, "outbox.place"),
     Place("outbox.due_results", "after", 1, "outbox.mark_stored"),
     Place("results.store", "after", 1, "outbox.mark_stored"),
     Place("dead_letters.to_answer", "after", 1, "dead_letters.mark_answered"),

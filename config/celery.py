@@ -4,13 +4,15 @@ from typing import Any
 
 from kombu import Exchange, Queue
 
-from config.settings import Settings
+from config.settings import Role, Settings
 from payconfirm.sentinel import for_kombu
 
 #: Producers put their jobs here; the name is the contract's.
 QUEUE = "payconfirm"
 #: Rows that were claimed before come back through this one; it is read first.
 AGAIN = "payconfirm.again"
+#: Callbacks, which a process of their own reads.
+CALLBACKS = "payconfirm.callbacks"
 #: On RabbitMQ what a queue gives up comes here, through an exchange of the same name; the relay takes it from there.
 DEAD = "payconfirm.dead"
 
@@ -25,6 +27,10 @@ SILENT_SECONDS = 5
 #: RabbitMQ takes a worker whose machine died for dead after one to two of these.
 HEARTBEAT_SECONDS = 8
 
+_ALL = (AGAIN, QUEUE, CALLBACKS)
+#: What a process may read: no dead shop can take a payment's thread. Whoever only sends knows all of them.
+_QUEUES = {Role.WORKER: (AGAIN, QUEUE), Role.CALLBACKS: (CALLBACKS,)}
+
 
 def configuration(settings: Settings) -> dict[str, Any]:
     """Celery's settings for this process."""
@@ -38,7 +44,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_heartbeat": HEARTBEAT_SECONDS,  # RabbitMQ only
         "broker_connection_max_retries": None,  # the default of 100 ends the worker
         "broker_transport_options": options,
-        "task_queues": [_queue(AGAIN, settings.broker), _queue(QUEUE, settings.broker)],
+        "task_queues": [_queue(name, settings.broker) for name in _QUEUES.get(settings.role, _ALL)],
         "task_default_queue": QUEUE,
         "task_create_missing_queues": False,
         "task_serializer": "json",
@@ -56,7 +62,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
         "enable_utc": True,
-        "imports": ["tasks.confirm", "tasks.dead_letter"],
+        "imports": ["tasks.dead_letter", "tasks.callback" if settings.role is Role.CALLBACKS else "tasks.confirm"],
     }
 
 

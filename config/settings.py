@@ -3,6 +3,7 @@
 `load()` is for processes: it says on one screen what is wrong and ends with exit code 2.
 """
 
+import base64
 import ipaddress
 import re
 import sys
@@ -29,9 +30,11 @@ class Role(StrEnum):
 
     #: Calls the gateway.
     WORKER = "worker"
+    #: Sends callbacks.
+    CALLBACKS = "callbacks"
     #: Answers HTTP.
     WEB = "web"
-    #: Neither: the relay, migrations, the command line.
+    #: None of these: the relay, migrations, the command line.
     OTHER = "other"
 
 
@@ -82,6 +85,7 @@ class Settings(BaseSettings):
     operator_keys: SecretStr | None = None
     post_rate: Annotated[float, Field(ge=0)] = 100.0
     callback_allowed_hosts: str = ""
+    callback_secret: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
     #: Networks that the gateway's webhooks may come from, separated by spaces; empty: any.
     webhook_sources: str = ""
     #: Networks of the proxies before `web`, whose X-Forwarded-For is believed; empty: nobody's is.
@@ -189,6 +193,18 @@ class Settings(BaseSettings):
                 ) from None
         return value
 
+    @field_validator("callback_secret")
+    @classmethod
+    def _are_signing_secrets(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        secrets = value.get_secret_value().split()
+        if not all(map(_is_signing_secret, secrets)):
+            raise ValueError("is whsec_ and the base64 of 24 to 64 bytes; several are separated by spaces")
+        if info.data.get("role") is Role.CALLBACKS and info.data.get("callback_allowed_hosts") and not secrets:
+            raise ValueError(
+                "is needed where CALLBACK_ALLOWED_HOSTS names hosts: whsec_ and the base64 of 24 to 64 bytes"
+            )
+        return value
+
     @property
     def broker(self) -> str:
         """Where messages wait."""
@@ -230,6 +246,15 @@ def _has_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
     if is_sentinel(value.get_secret_value()):
         read_sentinels(value.get_secret_value())
     return value
+
+
+def _is_signing_secret(secret: str) -> bool:
+    prefix, encoded = secret[:6], secret[6:]
+    try:
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
+        return False
+    return prefix == "whsec_" and 24 <= len(key) <= 64
 
 
 def _name(location: tuple[int | str, ...]) -> str:

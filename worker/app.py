@@ -1,6 +1,7 @@
 """The Celery application. Nothing connects here; tasks are named as strings in `config/celery.py`."""
 
 import json
+import sys
 from functools import cache
 from typing import Any
 
@@ -10,15 +11,20 @@ from kombu import serialization
 from kombu.utils.json import dumps
 
 from config import logs
-from config.celery import configuration
+from config.celery import CALLBACKS, configuration
 from config.settings import Role, Settings, load
 from worker.broker import rabbitmq, transport
 
 
 @cache
 def settings() -> Settings:
-    """This worker process's settings, read when they are first needed."""
-    return load(Role.WORKER)
+    """This process's settings, read when they are first needed. Its queues say what it is."""
+    return load(role_of(sys.argv))
+
+
+def role_of(words: list[str]) -> Role:
+    """Say what a command line starts: who reads the queue of callbacks needs no keys of the gateway."""
+    return Role.CALLBACKS if {CALLBACKS, f"--queues={CALLBACKS}"} & set(words) else Role.WORKER
 
 
 def _configuration() -> dict[str, Any]:

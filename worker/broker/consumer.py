@@ -14,12 +14,15 @@ from celery.worker.consumer import Consumer
 from kombu import Connection
 from kombu.message import Message
 
+from config.celery import CALLBACKS
 from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, read_id, read_job
-from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
+from worker.broker.queues import AGAIN_TASK, CALLBACK_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
 from worker.broker.topology import declare
 
 #: What may come through a queue: a producer's jobs, and the sweep's.
 FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
+#: What may come through the queue of callbacks.
+CALLBACKS_ALONE = frozenset({CALLBACK_TASK})
 
 #: The waits between two tries to reach the broker.
 RECONNECT_SECONDS = {"interval_start": 0.5, "interval_step": 0.5, "interval_max": 3}
@@ -38,7 +41,7 @@ class GuardedConsumer(Consumer):
         handle: Callable[[Message], object] = super().create_task_handler(*args, **options)
 
         def on_task_received(message: Message) -> object:
-            guard(message, FROM_OUTSIDE)
+            guard(message, CALLBACKS_ALONE if CALLBACKS in self.app.amqp.queues else FROM_OUTSIDE)
             return handle(message)
 
         return on_task_received

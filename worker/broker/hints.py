@@ -12,6 +12,8 @@ OUTBOX = "payconfirm:outbox"
 RESULTS = "payconfirm:results"
 #: Wakes those who read the feed: it has grown.
 FEED = "payconfirm:feed"
+#: Wakes the relay: a callback has ended, and its host has room for the next one.
+CALLBACKS = "payconfirm:callbacks"
 
 
 class Hints:
@@ -27,6 +29,10 @@ class Hints:
     def feed(self) -> None:
         """Wake those who read the feed."""
         self._publish(FEED, "")
+
+    def callbacks(self) -> None:
+        """Wake the relay's part that sends callbacks."""
+        self._publish(CALLBACKS, "")
 
     def results(self, receipt_ids: list[str]) -> None:
         """Wake those who wait for these receipts."""

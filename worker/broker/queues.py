@@ -10,13 +10,14 @@ from kombu import Connection
 from kombu.exceptions import OperationalError
 from kombu.utils.scheduling import priority_cycle
 
-from config.celery import AGAIN, QUEUE
+from config.celery import AGAIN, CALLBACKS, QUEUE
 from worker.broker.topology import declare
 
 #: Names of the tasks; the first is the contract's.
 CONFIRM_TASK = "payconfirm.confirm"
 AGAIN_TASK = "payconfirm.again"
 DEAD_LETTER_TASK = "payconfirm.dead_letter"
+CALLBACK_TASK = "payconfirm.callback"
 
 #: Once more, over a fresh connection: a pooled one may have died unnoticed. Two copies cost nothing.
 _RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
@@ -71,6 +72,10 @@ class Sender:
         queue = QUEUE if fence is None else AGAIN
         self._send(AGAIN_TASK, [receipt_id, fence and str(fence)], queue=queue)
 
+    def callback(self, callback_id: UUID, fence: UUID) -> None:
+        """Send a callback that is due, with the fence that was seen on it. Raises `BrokerAway`."""
+        self._send(CALLBACK_TASK, [str(callback_id), str(fence)], queue=CALLBACKS)
+
     def waiting(self, queue: str) -> int:
         """How many messages wait in a queue. Raises `BrokerAway`."""
         try:
@@ -82,15 +87,21 @@ class Sender:
     def _count(self, connection: Connection, queue: str) -> int:
         if not self._rabbitmq:
             return int(self._app.amqp.queues[queue](connection.default_channel).queue_declare().message_count)
+        connection.ensure_connection(**_RETRY)
         channel = connection.channel()
         try:
             return int(channel.queue_declare(queue, passive=True).message_count)
         except NotFound:
-            declare(connection, self._app.amqp.queues.values())
+            self._declare()
             return 0
         finally:
             if channel.is_open:
                 channel.close()
+
+    def _declare(self) -> None:
+        with self._app.pool.acquire(block=True) as connection:
+            connection.ensure_connection(**_RETRY)
+            declare(connection, self._app.amqp.queues.values())
 
     def _send(self, task: str, arguments: list[Any], **options: Any) -> None:  # noqa: ANN401 — Celery's own options
         try:
@@ -99,8 +110,7 @@ class Sender:
             except ChannelError as refusal:
                 if refusal.reply_code != _NO_ROUTE:
                     raise
-                with self._app.pool.acquire(block=True) as connection:
-                    declare(connection, self._app.amqp.queues.values())
+                self._declare()
                 self._send_once(task, arguments, **options)
         except self._away as error:
             raise BrokerAway(_why(error)) from error

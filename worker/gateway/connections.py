@@ -61,7 +61,7 @@ def _respond(sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:  #
     return HTTPResponse(_Reader(sock), *args, **kwargs)  # type: ignore[arg-type]
 
 
-class _Connection(HTTPConnection):
+class Connection(HTTPConnection):
     """A connection that asks the calling thread's call how long it may wait, and whether it may still begin."""
 
     response_class = staticmethod(_respond)  # type: ignore[assignment]
@@ -92,6 +92,7 @@ class _Connection(HTTPConnection):
             asked.cancel()
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - http.client's own
+        """Send these bytes in the time that is left."""
         if self.sock is None:
             self.connect()
         call = current()
@@ -100,16 +101,16 @@ class _Connection(HTTPConnection):
         super().send(data)
 
 
-class _SecureConnection(_Connection, HTTPSConnection):
+class SecureConnection(Connection, HTTPSConnection):
     """The same over TLS."""
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = Connection
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    ConnectionCls = SecureConnection
 
 
 class _Adapter(HTTPAdapter):

@@ -15,11 +15,13 @@ from worker.broker.hints import Hints
 from worker.broker.locks import RedisLock
 from worker.broker.queues import Sender
 from worker.broker.redis import make_redis
+from worker.broker.topology import is_rabbitmq
 from worker.gateway import Account, BootpayGateway
 from worker.gateway.budget import Budget
 from worker.gateway.sparing import SparedGateway
 from worker.hook import HookUnusable, ShopHook, load
 from worker.relay.events import EventPublisher
+from worker.relay.given_up import GivenUp
 from worker.relay.results import ResultStore
 from worker.store.dead_letters import DeadLetters
 from worker.store.engine import make_engine
@@ -53,6 +55,8 @@ class RelayParts:
     events: EventPublisher
     hints: Hints
     redis: Redis
+    #: Only where the broker is RabbitMQ.
+    given_up: GivenUp | None
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,17 @@ def build_relay(settings: Settings) -> RelayParts:
     from worker.app import sender_app  # noqa: PLC0415 — the Celery application is built only where one is needed
 
     engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
+    app, letters = sender_app(settings), DeadLetters(engine)
     return RelayParts(
         schedule=Schedule(engine, timedelta(seconds=settings.confirm_deadline_seconds)),
         outbox=Outbox(engine),
-        dead_letters=DeadLetters(engine),
-        sender=Sender(sender_app(settings)),
+        dead_letters=letters,
+        sender=Sender(app),
         results=ResultStore(redis),
         events=EventPublisher(settings.events),
         hints=Hints(redis),
         redis=redis,
+        given_up=GivenUp(app, Ledger(engine), Reading(engine), letters) if is_rabbitmq(settings.broker) else None,
     )
 
 

@@ -17,6 +17,8 @@ from worker.broker.topology import declare
 CONFIRM_TASK = "payconfirm.confirm"
 AGAIN_TASK = "payconfirm.again"
 DEAD_LETTER_TASK = "payconfirm.dead_letter"
+#: What may come through a queue: a producer's jobs, and the sweep's.
+FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
 CALLBACK_TASK = "payconfirm.callback"
 
 #: Once more, over a fresh connection: a pooled one may have died unnoticed. Two copies cost nothing.

@@ -67,7 +67,9 @@ def run(parts: RelayParts) -> None:
 def duties_of(parts: RelayParts) -> list[Duty]:
     """The relay's duties."""
     sweep = Sweep(parts.schedule, parts.sender, partial(away_seconds, parts.redis))
+    given_up = [Duty("given up", parts.given_up.turn, DEAD_LETTER_SECONDS)] if parts.given_up else []
     return [
+        *given_up,
         Duty("sweep", sweep.turn, SWEEP_SECONDS),
         Duty("results", lambda: store_results(parts), OUTBOX_SECONDS),
         Duty("feed", lambda: place_events(parts), OUTBOX_SECONDS),
@@ -115,14 +117,17 @@ def publish_events(parts: RelayParts) -> bool:
     """Publish events in order."""
     events = parts.outbox.take_events(BATCH)
     if events:
-        _publish(parts, events)
-        parts.outbox.mark_published(events)
+        published = _publish(parts, events)
+        parts.outbox.mark_published(published)
+        out = {event.number for event in published}
+        if len(out) < len(events):  # nothing of a receipt has gone out that comes after one of these
+            parts.outbox.give_back([event for event in events if event.number not in out])
     return bool(events)
 
 
-def _publish(parts: RelayParts, events: list[Announcement]) -> None:
+def _publish(parts: RelayParts, events: list[Announcement]) -> list[Announcement]:
     try:
-        parts.events.publish(events)
+        return parts.events.publish(events)
     except Exception:
         parts.outbox.give_back(events)
         raise

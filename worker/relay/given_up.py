@@ -1,0 +1,140 @@
+"""What RabbitMQ gave up delivering: a good document gets its row after all, everything else is kept as a dead letter.
+
+A message is acknowledged only once its row, or its dead letter, is committed; taken twice it is kept once.
+"""
+
+import hashlib
+from contextlib import suppress
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import structlog
+from celery import Celery
+from kombu import Connection
+from kombu.message import Message
+
+from confirmation.errors import DifferentDocument
+from confirmation.order import Order
+from confirmation.pipeline import LOCKED_DUE_SECONDS
+from payconfirm import InvalidOrder, read_document
+from payconfirm.checks import check_receipt_id
+from worker.broker.envelopes import CeleryJob, Unusable, read_id, read_job
+from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, FROM_OUTSIDE, BrokerAway
+from worker.broker.topology import DEAD_QUEUE, declare
+from worker.orders import to_order
+from worker.store.dead_letters import DeadLetter, DeadLetters
+from worker.store.ledger import Ledger
+from worker.store.reading import Reading
+
+log = structlog.get_logger(__name__)
+
+#: So many in one turn.
+BATCH = 100
+#: RabbitMQ's words for why, and ours.
+WHY = {
+    "delivery_limit": "RabbitMQ gave it up: it was delivered again and again, and nobody acknowledged it",
+    "expired": "it expired in its queue",
+}
+_CONNECT = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+class GivenUp:
+    """Takes messages from the queue that every other queue of ours ends in."""
+
+    def __init__(self, app: Celery, ledger: Ledger, reading: Reading, letters: DeadLetters) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._reading = reading
+        self._letters = letters
+        self._connection: Connection | None = None
+        #: Not connected; it only knows its transport's errors.
+        self._away = app.connection_for_read().connection_errors
+
+    def turn(self) -> bool:
+        """Keep what is there; say whether there may be more. Raises `BrokerAway`, or what the store raises."""
+        try:
+            queue = DEAD_QUEUE(self._connected().default_channel)
+            taken = 0
+            while taken < BATCH and (message := queue.get(no_ack=False)) is not None:
+                self._keep(message)
+                message.ack()
+                taken += 1
+        except Exception as error:
+            self.close()
+            if isinstance(error, self._away):
+                raise BrokerAway(type(error.__cause__ or error).__name__) from error
+            raise
+        return taken == BATCH
+
+    def close(self) -> None:
+        """Give the connection up; what was taken and not acknowledged goes back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*self._away):
+                connection.release()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._app.connection_for_read()
+            self._connection.ensure_connection(**_CONNECT)
+            declare(self._connection, self._app.amqp.queues.values())
+        return self._connection
+
+    def _keep(self, message: Message) -> None:
+        died = _died(message.headers)
+        try:
+            about = self._row_of(message, died)
+        except (Unusable, InvalidOrder, DifferentDocument) as wrong:
+            self._letters.keep(_letter(message, died, str(wrong)))
+            log.warning("message.given_up", why=died, reason=str(wrong))
+        else:
+            log.warning("message.rescued", why=died, receipt_id=about)
+
+    def _row_of(self, message: Message, died: str) -> str | None:
+        """Make sure that what it is about has a row, and so is due by itself; say which receipt it is."""
+        if died == "expired":
+            raise Unusable(WHY[died])
+        job = read_job(message.headers, message.content_type, message.body, FROM_OUTSIDE)
+        if job.task == CONFIRM_TASK:
+            order = _order(job)
+            self._ledger.keep(order, LOCKED_DUE_SECONDS)
+            return order.receipt_id
+        if job.task == AGAIN_TASK:
+            return self._known(job)
+        return None  # a message of ours about something else: that has a row, or there wouldn't be one
+
+    def _known(self, job: CeleryJob) -> str:
+        try:
+            receipt_id = check_receipt_id(job.arguments[0] if job.arguments else None)
+        except ValueError as wrong:
+            raise Unusable(str(wrong)) from None
+        if self._reading.result(receipt_id) is None:
+            raise Unusable(f"there is no receipt {receipt_id}")
+        return receipt_id
+
+
+def _order(job: CeleryJob) -> Order:
+    if len(job.arguments) != 1 or job.named:
+        raise Unusable("document: send exactly one argument, the order document")
+    return to_order(read_document(job.arguments[0]))
+
+
+def _died(headers: dict[str, Any]) -> str:
+    """Read RabbitMQ's word for why; what a producer wrote in its place may be anything."""
+    deaths = headers.get("x-death")
+    last = deaths[0] if isinstance(deaths, list) and deaths else None
+    return str(last.get("reason"))[:100] if isinstance(last, dict) else "unknown"
+
+
+def _letter(message: Message, died: str, reason: str) -> DeadLetter:
+    body = message.body
+    raw = body.encode(errors="surrogatepass") if isinstance(body, str) else bytes(body or b"")
+    what = hashlib.sha256(raw + repr(message.headers).encode(errors="surrogatepass")).hexdigest()
+    why = WHY.get(died, f"RabbitMQ gave it up: {died}")
+    return DeadLetter(
+        source="celery",
+        reason=reason if reason == why else f"{reason} ({why})",
+        raw=raw,
+        task_id=read_id(message.headers),
+        id=uuid5(NAMESPACE_OID, what),
+    )

@@ -111,7 +111,7 @@ class Slowly:
 
     def publish(self, events):
         self._stop()
-        self._part.publish(events)
+        return self._part.publish(events)
 
     def store(self, results):
         self._stop()

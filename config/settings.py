@@ -149,12 +149,8 @@ class Settings(BaseSettings):
             return value
         basic = bool(value and info.data.get("bootpay_client_key"))
         token = bool(info.data.get("bootpay_application_id") and info.data.get("bootpay_private_key"))
-        if info.data.get("bootpay_api") == "v1" and not token:
-            raise ValueError("v1 needs BOOTPAY_APPLICATION_ID and BOOTPAY_PRIVATE_KEY")
-        if not basic and not token:
-            raise ValueError(
-                "set BOOTPAY_CLIENT_KEY and BOOTPAY_SECRET_KEY, or BOOTPAY_APPLICATION_ID and BOOTPAY_PRIVATE_KEY"
-            )
+        if missing := _missing_keys(info.data.get("bootpay_api"), basic=basic, token=token):
+            raise ValueError(missing)
         return value
 
     @field_validator("order_hook")
@@ -206,6 +202,13 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def missing_gateway_keys(self) -> str | None:
+        """What would have to be set before this process could call the gateway."""
+        basic = bool(self.bootpay_client_key and self.bootpay_secret_key)
+        token = bool(self.bootpay_application_id and self.bootpay_private_key)
+        return _missing_keys(self.bootpay_api, basic=basic, token=token)
+
+    @property
     def broker(self) -> str:
         """Where messages wait."""
         return (self.broker_url or self.redis_url).get_secret_value()
@@ -238,6 +241,14 @@ def stop(message: str) -> NoReturn:
     """End this process with one message on stderr and exit code 2."""
     sys.stderr.write(f"payconfirm: {message}\n")
     raise SystemExit(2)
+
+
+def _missing_keys(api: str | None, *, basic: bool, token: bool) -> str | None:
+    if api == "v1" and not token:
+        return "v1 needs BOOTPAY_APPLICATION_ID and BOOTPAY_PRIVATE_KEY"
+    if not basic and not token:
+        return "set BOOTPAY_CLIENT_KEY and BOOTPAY_SECRET_KEY, or BOOTPAY_APPLICATION_ID and BOOTPAY_PRIVATE_KEY"
+    return None
 
 
 def _has_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:

@@ -69,10 +69,10 @@ class DoorParts:
     sender: Sender
 
 
-def build_worker(settings: Settings, *, spared: bool = True) -> WorkerParts:
+def build_worker(settings: Settings, *, spared: bool = True, engine: Engine | None = None) -> WorkerParts:
     """Build a worker process; or what a person resolves with, who asks the gateway even while workers spare it."""
     gateway = build_gateway(settings)
-    engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
+    engine, redis = engine or build_engine(settings), make_redis(settings.redis_url.get_secret_value())
     world = World(
         store=Ledger(engine, hook=build_hook(settings)),
         gateway=SparedGateway(gateway, redis) if spared else gateway,

@@ -8,6 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
+from worker.store import sql_door
+
 #: Two deploys at once take turns.
 _MIGRATION_LOCK = 0x7061_7963
 
@@ -23,6 +25,7 @@ def migrate(engine: Engine) -> str:
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS payconfirm"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        sql_door.make(connection)
     return newest()
 
 

@@ -4,6 +4,7 @@ A method is called inside the transaction of the commit that it belongs to, so t
 together or not at all. What was called last stands in the row (`Confirmation.hooked`), so that each is undone once.
 """
 
+from copy import deepcopy
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -63,5 +64,5 @@ def called(commit: Commit, method: Method) -> Commit:
 
 
 def order_of(after: Confirmation) -> dict[str, Any]:
-    """Give what the hook is told: the order document, and how the receipt stands once the commit is made."""
-    return {**after.order.as_document(), "state": after.state.value, "payment": after.payment}
+    """Give what the hook is told, to keep: the order document, and how the receipt stands once the commit is made."""
+    return deepcopy({**after.order.as_document(), "state": after.state.value, "payment": after.payment})

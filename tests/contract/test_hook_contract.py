@@ -139,6 +139,22 @@ def test_the_shop_is_told_the_whole_order_and_how_it_stands_once_the_commit_is_m
     ]
 
 
+def test_what_the_shop_does_to_the_order_it_is_told_changes_nothing(tested):
+    def scribble(_, order):
+        order["metadata"]["cart"] = "another"
+        if order["payment"]:
+            order["payment"]["method"] = "another"
+        order.clear()
+
+    hooked(tested, on_reserve=scribble, on_commit=scribble)
+    before = reserved(tested)
+    enter(tested, replace(before, payment=dict(PAYMENT)), State.CONFIRMED)
+
+    row = tested.row("r1").confirmation
+    assert before.order.metadata == row.order.metadata == {"cart": "c-77"}
+    assert row.payment == PAYMENT
+
+
 def test_what_the_shop_knows_stands_in_the_row(tested):
     hooked(tested)
     before = claimed(tested.store)

@@ -18,7 +18,6 @@ from confirmation.states import State
 from payconfirm import Refuse
 from tests.hooks import Shop, raises
 from tests.ledgers import claimed, confirmed, order, rejected, reserve
-from worker.store import engine as engine_module
 from worker.store import together
 from worker.store.engine import make_engine
 from worker.store.ledger import Ledger
@@ -224,6 +223,21 @@ MISBEHAVING = {
     "takes too long": (sql("SELECT pg_sleep(10)"), "QueryCanceled: canceling statement due to statement timeout"),
     "uses a table that isn't there": (sql("SELECT * FROM nowhere"), 'UndefinedTable: relation "nowhere"'),
     "ends its process": (lambda _: sys.exit(3), "SystemExit: 3"),
+    "gives its connection up": (lambda c: c.invalidate(), "on_reserve closed its connection"),
+    "gives the driver's connection back": (lambda c: c.connection.close(), ENDED),
+    "closes the driver's connection": (
+        lambda c: c.connection.driver_connection.close(),
+        "on_reserve closed its connection",
+    ),
+    "closes the driver's connection and goes on": (
+        lambda c: (c.connection.driver_connection.close(), c.exec_driver_sql("SELECT 1")),
+        "on_reserve closed its connection",
+    ),
+    "forbids itself to write": (sql("SET TRANSACTION READ ONLY"), "on_reserve made the transaction read-only"),
+    "forbids itself to write and writes": (
+        sql("SET TRANSACTION READ ONLY; INSERT INTO shop.notes VALUES ('nobody', 'x')"),
+        "or made it read-only",
+    ),
 }
 
 
@@ -290,28 +304,126 @@ def test_a_database_that_goes_away_under_a_hook_is_not_the_hooks_failure(engine,
     assert run.nothing_happened()
 
 
-def test_nothing_that_the_hook_sets_for_itself_outlives_it(engine):
+#: What a hook can set, and how that would hurt whoever has the connection next.
+SETTINGS = {
+    "search_path": "pg_catalog",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "client_encoding": "LATIN1",
+    "DateStyle": "SQL, DMY",
+    "IntervalStyle": "sql_standard",
+    "TimeZone": "Asia/Seoul",
+    "default_transaction_read_only": "on",
+    "default_transaction_isolation": "serializable",
+    "standard_conforming_strings": "off",
+    "session_replication_role": "replica",
+    "row_security": "off",
+    "synchronous_commit": "local",
+    "enable_indexscan": "off",
+    "work_mem": "64kB",
+    "application_name": "the shop's",
+}
+
+
+@pytest.fixture
+def shopkeeper(engine):
     with engine.connect() as connection:
         connection.exec_driver_sql("DO $$ BEGIN CREATE ROLE shopkeeper; EXCEPTION WHEN duplicate_object THEN END $$")
-    run = Run(
-        engine,
-        then(
-            sql("SET search_path = pg_catalog"),
-            sql("SET statement_timeout = 0"),
-            sql("SET lock_timeout = 0"),
-            sql("SET idle_in_transaction_session_timeout = 0"),
-            sql("SET ROLE shopkeeper"),
-        ),
-    )
+    return "shopkeeper"
+
+
+@pytest.fixture
+def lone_engine(engine):
+    """Its pool has one connection, so that whoever comes next has the hook's."""
+    lone = make_engine(engine.url, statement_seconds=1.5, lock_seconds=1, connections=1)
+    yield lone
+    lone.dispose()
+
+
+def settings(engine):
+    with engine.connect() as connection:
+        return {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in SETTINGS}
+
+
+@pytest.mark.parametrize("raised", [None, Refuse("no"), KeyError("x")], ids=["returns", "refuses", "fails"])
+def test_nothing_that_the_hook_sets_for_itself_outlives_it(lone_engine, raised):
+    before = settings(lone_engine)
+    ours = {"search_path": OTHER_SEARCH_PATH, "statement_timeout": "1500ms", "client_encoding": "UTF8"}
+    assert before.items() >= ours.items()
+
+    def set_all(connection):
+        for name, value in SETTINGS.items():
+            connection.exec_driver_sql("SELECT set_config(%s, %s, false)", (name, value))
+        assert all(settings_of(connection)[name] != before[name] for name in SETTINGS)
+        if raised is not None:
+            raise raised
+
+    run = Run(lone_engine, then(set_all))
+    if raised is None:
+        assert run.reserve().created_at == run.held.created_at
+    else:
+        with pytest.raises((HookFailed, HookRefused)):
+            run.reserve()
+
+    assert settings(lone_engine) == before
+
+
+def settings_of(connection):
+    return {name: connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in SETTINGS}
+
+
+@pytest.mark.parametrize("statement", ["SET ROLE {}", "SET SESSION AUTHORIZATION {}"])
+def test_whoever_the_hook_becomes_ours_is_written_as_ourselves(lone_engine, shopkeeper, statement):
+    run = Run(lone_engine, then(sql(statement.format(shopkeeper))))
 
     assert run.reserve().state is State.SUBMITTING
 
-    for _ in range(engine_module.MOST_CONNECTIONS):  # whichever connection it was
+    with lone_engine.connect() as connection:
+        asked = "SELECT current_user <> %s AND session_user <> %s"
+        assert connection.exec_driver_sql(asked, (shopkeeper, shopkeeper)).scalar_one()
+
+
+def test_what_the_hook_makes_for_itself_is_gone_once_it_has_returned(lone_engine):
+    makes = sql("CREATE TEMP TABLE basket (sku text); SELECT pg_advisory_lock(42)")
+
+    for _ in range(2):
+        assert Run(lone_engine, then(makes)).reserve().state is State.SUBMITTING
+
+    assert advisory_locks(lone_engine) == 0
+
+
+def test_nothing_is_left_of_a_hook_that_commits_and_then_fails(lone_engine):
+    before = settings(lone_engine)
+    leaves = "SET work_mem = '64kB'; CREATE TEMP TABLE basket (sku text); SELECT pg_advisory_lock(42); COMMIT"
+    run = Run(lone_engine, then(sql(leaves), lambda _: raises(KeyError("x"))(None, None)))
+
+    failed(run, "KeyError")
+
+    assert settings(lone_engine) == before
+    assert advisory_locks(lone_engine) == 0
+    run.shop.does = {"on_reserve": then(sql("CREATE TEMP TABLE basket (sku text)"))}
+    assert run.reserve().state is State.SUBMITTING
+
+
+def advisory_locks(engine):
+    with engine.connect() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").scalar_one()
+
+
+def test_a_server_that_writes_dates_in_another_way_is_understood_after_a_hook(engine):
+    """The driver sets its own way of dates where the server's differs, and what undoes the hook's would undo that."""
+    name = engine.url.database
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"ALTER DATABASE {name} SET DateStyle = 'SQL, DMY'")
+    other = make_engine(engine.url)
+    try:
+        run = Run(other, then())
+        assert run.reserve().created_at == run.held.created_at
+    finally:
+        other.dispose()
         with engine.connect() as connection:
-            settings = "search_path", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"
-            has = [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in settings]
-            assert has == [OTHER_SEARCH_PATH, "1500ms", "1s", "4s"]
-            assert connection.exec_driver_sql("SELECT current_user = session_user").scalar_one()
+            connection.exec_driver_sql(f"ALTER DATABASE {name} RESET DateStyle")
 
 
 # Two at once, and answers that are lost -------------------------------------------------------------------------------

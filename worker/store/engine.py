@@ -3,15 +3,16 @@
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Connection, Engine, TextClause, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, ManagesConnection
 
 from confirmation.errors import StoreBusy, StoreUnavailable
 
@@ -23,6 +24,9 @@ MOST_CONNECTIONS = 8
 IDLE_IN_TRANSACTION_SECONDS = 4
 CONNECT_SECONDS = 3
 
+#: The driver would set these after connecting where the server's differ; so `RESET ALL` comes back to them, too.
+_AS_THE_DRIVER_READS = {"datestyle": "ISO", "client_encoding": "UTF8"}
+
 #: Whether the other side has hung up, whatever is still to be read of it. Only Linux says so at once.
 _HUNG_UP = getattr(select, "POLLRDHUP", select.POLLHUP)
 
@@ -33,6 +37,8 @@ _READ_ONLY = "25006"
 #: The database is going, coming, read-only, full, full of others, its disks give errors, or our rights were taken.
 _AWAY = ("08", "53", "57P", "58", _READ_ONLY, "25P03", "42501")
 
+_WATCH = "payconfirm.loss"
+
 #: A table, a schema or a column that this code needs isn't there.
 _NOT_MIGRATED = {"42P01", "3F000", "42703"}
 
@@ -41,24 +47,27 @@ class SchemaMissing(StoreUnavailable):
     """The database has no schema that this code can work with; nothing was written."""
 
 
-def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float = 2) -> Engine:
+def make_engine(
+    url: str | URL, *, statement_seconds: float = 4, lock_seconds: float = 2, connections: int = MOST_CONNECTIONS
+) -> Engine:
     """Build the engine; it connects when it is first used. Each statement is its own transaction unless said."""
     options = {
-        "statement_timeout": statement_seconds,
-        "lock_timeout": lock_seconds,
-        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS,
+        "statement_timeout": int(statement_seconds * 1000),
+        "lock_timeout": int(lock_seconds * 1000),
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS * 1000,
+        **_AS_THE_DRIVER_READS,
     }
     engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
-        pool_size=MOST_CONNECTIONS,
+        pool_size=connections,
         max_overflow=0,
         pool_timeout=statement_seconds,
         hide_parameters=True,  # an error that is logged must not repeat the document
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "payconfirm",
-            "options": " ".join(f"-c {name}={int(seconds * 1000)}" for name, seconds in options.items()),
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
@@ -67,7 +76,39 @@ def make_engine(url: str, *, statement_seconds: float = 4, lock_seconds: float =
     )
     event.listen(engine, "handle_error", _leave_the_old_primary)
     event.listen(engine, "checkout", _drop_the_dead)
+    event.listen(engine, "invalidate", _note_the_loss)
     return engine
+
+
+@dataclass
+class Loss:
+    """How a connection was lost, if it was: without an error it was given up by whoever had it."""
+
+    error: BaseException | None = None
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether whoever had the connection has closed it or made it read-only, rather than the server."""
+        read_only = getattr(self.error, "pgcode", None) == _READ_ONLY
+        return self.error is None or read_only or isinstance(self.error, psycopg2.InterfaceError)
+
+
+def watch(connection: Connection) -> Loss:
+    """Give what will say how this connection is lost, until it is back in the pool."""
+    loss = Loss()
+    _book(connection.connection)[_WATCH] = loss
+    return loss
+
+
+def _note_the_loss(_: object, entry: ConnectionPoolEntry, error: BaseException | None) -> None:
+    watched = _book(entry).pop(_WATCH, None)
+    if watched is not None:
+        watched.error = error
+
+
+def _book(entry: ManagesConnection) -> dict[Any, Any]:
+    """What is remembered of a place in the pool, whichever connection it has."""
+    return {} if entry.record_info is None else entry.record_info  # one that isn't the pool's any more has none
 
 
 @contextmanager

@@ -14,16 +14,18 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from confirmation.confirmation import Confirmation
 from confirmation.errors import HookFailed, HookRefused, StoreUnavailable
 from confirmation.hooks import Hook, Method, order_of
-from worker.store.engine import IDLE_IN_TRANSACTION_SECONDS, Row, first_line, named_errors, one
+from worker.store.engine import IDLE_IN_TRANSACTION_SECONDS, Loss, Row, first_line, named_errors, one, watch
 
 log = structlog.get_logger(__name__)
 
-#: After the hook: its deferred constraints are its own errors, what it has set for itself doesn't outlive it, and the
-#: transaction is still the one that we began.
+_ENDED = "ended the transaction, which is payconfirm's to end"
+
+#: After the hook: its deferred constraints are its own errors, what it has set and made for itself doesn't outlive it,
+#: and the transaction is still the one that we began, in which our own statement can be made.
 _AFTER = """
-SET CONSTRAINTS ALL IMMEDIATE; RESET ROLE; RESET search_path;
-RESET statement_timeout; RESET lock_timeout; RESET idle_in_transaction_session_timeout;
-SELECT pg_current_xact_id_if_assigned()::text
+SET CONSTRAINTS ALL IMMEDIATE; RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP;
+SELECT pg_current_xact_id_if_assigned()::text AS xid, current_setting('transaction_read_only') = 'on' AS read_only,
+       pg_advisory_unlock_all()
 """
 
 
@@ -50,34 +52,41 @@ class Together:
     def write(self, connection: Connection, xid: str) -> None:
         """Have the shop's part written in the transaction that has this id. Raises `HookRefused`, `HookFailed`."""
         began = time.monotonic()
+        lost = watch(connection)
         event.listen(connection, "commit", _not_the_hooks)
         try:
             self._hook.call(self._method, connection, self._order)
             self._check(connection, xid)
         except (HookRefused, HookFailed) as said:
-            raise self._judge(connection, said, time.monotonic() - began) from said
+            raise self._judge(connection, said, lost, time.monotonic() - began) from said
         finally:
             event.remove(connection, "commit", _not_the_hooks)
 
     def _check(self, connection: Connection, xid: str) -> None:
         """Raise `HookFailed` where the transaction isn't ours any more, or can't be committed."""
         try:
-            same = connection.exec_driver_sql(_AFTER).scalar_one() == xid
+            left = connection.exec_driver_sql(_AFTER).one()
         except DBAPIError as error:
             raise HookFailed(f"{self._method} left its transaction unusable: {first_line(error)}") from error
         except SQLAlchemyError as error:
-            raise HookFailed(f"{self._method} ended the transaction, which is payconfirm's to end") from error
-        if not same:
-            raise HookFailed(f"{self._method} ended the transaction, which is payconfirm's to end")
+            raise HookFailed(f"{self._method} {_ENDED}") from error
+        if left.xid != xid:
+            raise HookFailed(f"{self._method} {_ENDED}")
+        if left.read_only:
+            raise HookFailed(f"{self._method} made the transaction read-only")
 
-    def _judge(self, connection: Connection, said: HookRefused | HookFailed, seconds: float) -> Exception:
+    def _judge(self, connection: Connection, said: HookRefused | HookFailed, lost: Loss, seconds: float) -> Exception:
         """Nothing is believed of a hook that had no database any more, unless it has itself to blame."""
-        lost = not connection.closed and connection.invalidated
-        if lost and seconds < IDLE_IN_TRANSACTION_SECONDS:
-            return StoreUnavailable(str(said))
-        if lost:
-            idle = f"a session that is idle in a transaction is ended after {IDLE_IN_TRANSACTION_SECONDS} s"
-            said = HookFailed(f"{self._method} lost its connection after {seconds:.1f} s ({idle}): {said}")
+        if not connection.closed and connection.invalidated:
+            if lost.by_itself:
+                said = HookFailed(f"{self._method} closed its connection, or made it read-only: {said}")
+            elif seconds < IDLE_IN_TRANSACTION_SECONDS:
+                return StoreUnavailable(str(said))
+            else:
+                idle = f"a session that is idle in a transaction is ended after {IDLE_IN_TRANSACTION_SECONDS} s"
+                said = HookFailed(f"{self._method} lost its connection after {seconds:.1f} s ({idle}): {said}")
+        elif isinstance(said, HookFailed) and not connection.closed:
+            connection.invalidate()  # with whatever it has committed, locked or prepared there
         if isinstance(said, HookFailed):
             log.error("hook.failed", method=self._method.value, error=str(said))
         return said

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Have the payment of one order confirmed over HTTP, with bash and curl (7.71 or later) alone.
+#
+#   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… bash order.sh RECEIPT_ID ORDER_ID AMOUNT
+#
+# Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+set -euo pipefail
+
+confirmations="$PAYCONFIRM_URL/v1/confirmations"
+answer=$(mktemp)
+trap 'rm -f "$answer"' EXIT
+
+# Asks until the answer means something. After 429, 5xx (as Retry-After says) and no answer at all curl sends the same
+# request again: the same document is the same job, and is never charged twice. The key isn't among curl's arguments,
+# where everybody on this machine could read it.
+ask() {
+	local status
+	status=$(curl -sS --retry 30 --retry-all-errors --retry-max-time 120 --max-time 40 -o "$answer" -w '%{http_code}' \
+		-H @<(printf 'Authorization: Bearer %s\n' "$PAYCONFIRM_KEY") -H 'Content-Type: application/json' "$@") || status=none
+	case $status in
+	200 | 202) ;;
+	429 | 5?? | none)
+		echo "still no answer: send the same order again later, and tell the buyer neither yes nor no" >&2
+		exit 3
+		;;
+	*) # the problem document says all that is wrong; sending it again wouldn't help
+		printf '%s %s\n' "$status" "$(cat "$answer")" >&2
+		exit 2
+		;;
+	esac
+}
+
+# The answer is compact JSON. In a string every quote stands behind a backslash, so "state": with bare quotes is a key;
+# and no other object in it has these keys as long as the order has no metadata. With metadata take jq.
+says() { grep -qF -e "$1" "$answer"; }
+
+quoted() {
+	local text=${1//\\/\\\\}
+	printf '"%s"' "${text//\"/\\\"}"
+}
+
+receipt_id=$(quoted "$1") order_id=$(quoted "$2") amount=$3
+ask -d "{\"receipt_id\": $receipt_id, \"order_id\": $order_id, \"amount\": $amount}" "$confirmations"
+until says '"final":true'; do
+	ask "$confirmations/$1?wait=25"
+done
+if ! says "\"order_id\":$order_id," || ! says "\"amount\":$amount,"; then
+	echo "not shipped: the receipt belongs to another order: $(cat "$answer")" >&2
+	exit 2
+fi
+cat "$answer"
+echo
+says '"state":"confirmed"' || exit 1

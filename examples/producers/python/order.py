@@ -1,0 +1,83 @@
+"""Have the payment of one order confirmed over HTTP, with Python's standard library alone.
+
+PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… python order.py RECEIPT_ID ORDER_ID AMOUNT
+
+Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from email.message import Message
+from http.client import HTTPException
+from typing import Any, NoReturn
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+CONFIRMATIONS = os.environ["PAYCONFIRM_URL"] + "/v1/confirmations"
+HEADERS = {"Authorization": "Bearer " + os.environ["PAYCONFIRM_KEY"], "Content-Type": "application/json"}
+TRIES, PAUSE_SECONDS, TIMEOUT_SECONDS = 30, 2, 40
+
+
+def ask(url: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Ask until the answer means something.
+
+    After 429, 5xx and no answer at all the same request goes out again: the same document is the same job, and is never
+    charged twice.
+    """
+    for _ in range(TRIES):
+        pause = PAUSE_SECONDS
+        try:
+            status, headers, said = send(url, document)
+        except (OSError, HTTPException, ValueError) as error:
+            print("no answer:", error, file=sys.stderr)
+        else:
+            if status < 300:
+                return said
+            if status != 429 and status < 500:
+                refuse(status, said)
+            pause = int(headers.get("Retry-After", PAUSE_SECONDS))
+        time.sleep(pause)
+    print("still no answer: send the same order again later, and tell the buyer neither yes nor no", file=sys.stderr)
+    sys.exit(3)
+
+
+def send(url: str, document: dict[str, Any] | None) -> tuple[int, Message, dict[str, Any]]:
+    """Send one request; give the answer's status, headers and JSON."""
+    body = None if document is None else json.dumps(document).encode()
+    try:
+        answer = urlopen(Request(url, body, HEADERS), timeout=TIMEOUT_SECONDS)
+    except HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, answer.headers, json.load(answer)
+
+
+def refuse(status: int, problem: dict[str, Any]) -> NoReturn:
+    """Say all that is wrong with the request; sending it again wouldn't help."""
+    print(status, problem["detail"], file=sys.stderr)
+    for error in problem.get("errors", []):
+        print(f"  {error['field']} {error['message']}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main(receipt_id: str, order_id: str, amount: int) -> None:
+    """Hand the order in, wait for its result, and ship only what is really paid."""
+    result = ask(CONFIRMATIONS, {"receipt_id": receipt_id, "order_id": order_id, "amount": amount})
+    while not result["final"]:
+        result = ask(f"{CONFIRMATIONS}/{receipt_id}?wait=25")
+    if (result["order_id"], result["amount"]) != (order_id, amount):
+        print(f"not shipped: the receipt belongs to {result['order_id']}, {result['amount']}", file=sys.stderr)
+        sys.exit(2)
+    print(json.dumps(result, ensure_ascii=False))
+    sys.exit(0 if result["state"] == "confirmed" else 1)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Have the payment of one order confirmed.")
+    parser.add_argument("receipt_id")
+    parser.add_argument("order_id")
+    parser.add_argument("amount", type=int, help="in won")
+    main(**vars(parser.parse_args()))

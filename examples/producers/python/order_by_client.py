@@ -1,0 +1,37 @@
+"""Have the payment of one order confirmed through the broker, with payconfirm's own client.
+
+BROKER_URL=redis://127.0.0.1:6379 REDIS_URL=redis://127.0.0.1:6379 python order_by_client.py RECEIPT_ID ORDER_ID AMOUNT
+
+Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+import payconfirm
+
+
+def main(receipt_id: str, order_id: str, amount: int) -> int:
+    """Hand the order in, wait for its result, and say how it ended."""
+    with payconfirm.Client.from_url(os.environ["BROKER_URL"], result_url=os.environ["REDIS_URL"]) as client:
+        try:
+            ticket = client.enqueue({"receipt_id": receipt_id, "order_id": order_id, "amount": amount})
+            result = ticket.wait(timeout=30)  # it compares: the result is this order's, of this amount
+        except payconfirm.InvalidOrder as wrong:
+            print(wrong, file=sys.stderr)
+            return 2
+        except payconfirm.PayconfirmError as unsure:  # BrokerUnavailable, NotFinal, ResultsUnavailable
+            print(f"{unsure}: send the same order again, and tell the buyer neither yes nor no", file=sys.stderr)
+            return 3
+    print(json.dumps(result, ensure_ascii=False))
+    return 0 if result["state"] == "confirmed" else 1
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Have the payment of one order confirmed.")
+    parser.add_argument("receipt_id")
+    parser.add_argument("order_id")
+    parser.add_argument("amount", type=int, help="in won")
+    sys.exit(main(**vars(parser.parse_args())))

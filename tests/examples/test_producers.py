@@ -1,0 +1,211 @@
+"""Every example producer against a whole house: what it prints, how it ends, and what was charged."""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+import requests
+
+from tests.examples.languages import LANGUAGES, ROOT, Folders, run
+from tests.examples.middleman import AWAY, FORGE, LOSE, RETRY_AFTER_SECONDS, TOO_FAST, between
+from tests.houses import standing
+
+CONFIRMED, NOT_PAID, REFUSED = 0, 1, 2
+#: An id that JSON must escape and that isn't ASCII.
+ODD = r'주문 "1001" \ 가'
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A producer that goes past the HTTP door."""
+
+    language: str
+    command: tuple[str, ...]
+
+
+BY_HTTP = [*LANGUAGES]
+BY_BROKER = {
+    "node by celery-node": Broker("node", ("node", "order-by-celery.js")),
+    "python by payconfirm.Client": Broker("python", (sys.executable, "order_by_client.py")),
+}
+EVERY = [*BY_HTTP, *BY_BROKER]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return Folders(tmp_path_factory.mktemp("producers"))
+
+
+@pytest.fixture(scope="module")
+def house(servers, tmp_path_factory):
+    with standing(servers, tmp_path_factory.mktemp("house")) as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def middleman(house):
+    with between(house.web_url) as middleman:
+        yield middleman
+
+
+class Shop:
+    """One shop that runs the programs, and the receipts that its buyers authorised."""
+
+    def __init__(self, house, folders):
+        self._house = house
+        self._folders = folders
+
+    def receipt(self, order_id, price=3000):
+        return self._house.control("POST", "/sandbox/receipts", {"order_id": order_id, "price": price})["receipt_id"]
+
+    def order(self, producer, receipt_id, order_id, amount=3000, **variables):
+        """Run the program with what it is given on its command line and in its environment."""
+        command, folder = self._command(producer)
+        variables = {
+            "PAYCONFIRM_URL": self._house.web_url,
+            "PAYCONFIRM_KEY": self._house.keys.api,
+            "BROKER_URL": self._house.addresses.redis_url,
+            "REDIS_URL": self._house.addresses.redis_url,
+            "PYTHONPATH": str(ROOT) if "Client" in producer else "",
+            **variables,
+        }
+        return run((*command, receipt_id, order_id, str(amount)), folder, variables)
+
+    def _command(self, producer):
+        if producer in LANGUAGES:
+            return LANGUAGES[producer].order, self._folders.of(producer)
+        if producer == "node by celery-node":
+            return BY_BROKER[producer].command, self._folders.of_celery_node()
+        return BY_BROKER[producer].command, self._folders.of(BY_BROKER[producer].language)
+
+    def result(self, receipt_id):
+        headers = {"Authorization": f"Bearer {self._house.keys.api}"}
+        return requests.get(f"{self._house.web_url}/v1/confirmations/{receipt_id}", headers=headers, timeout=60).json()
+
+    def charges(self, receipt_id):
+        return self._house.control("GET", f"/sandbox/ledger/{receipt_id}")["charges"]
+
+
+@pytest.fixture(scope="module")
+def shop(house, folders):
+    return Shop(house, folders)
+
+
+def printed(ended):
+    """The result document, which is the last line."""
+    return json.loads(ended.out.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def confirmed(shop):
+    """The first order of each producer, run when it is first asked for: its receipt, its order and how it ended."""
+    orders = {}
+
+    def first_of(producer):
+        if producer not in orders:
+            order_id = f"{ODD} {producer}"
+            receipt_id = shop.receipt(order_id)
+            orders[producer] = receipt_id, order_id, shop.order(producer, receipt_id, order_id)
+        return orders[producer]
+
+    return first_of
+
+
+@pytest.mark.parametrize("producer", EVERY)
+def test_an_order_is_confirmed_and_told_and_again_is_the_same_job(producer, shop, confirmed):
+    receipt_id, order_id, ended = confirmed(producer)
+
+    again = shop.order(producer, receipt_id, order_id)
+
+    assert ended.code == again.code == CONFIRMED, ended
+    assert printed(ended) == printed(again) == shop.result(receipt_id)
+    assert (printed(ended)["state"], printed(ended)["order_id"]) == ("confirmed", order_id)
+    assert shop.charges(receipt_id) == 1
+
+
+@pytest.mark.parametrize("producer", EVERY)
+def test_an_amount_that_was_tampered_with_is_rejected_and_not_charged(producer, shop):
+    order_id = f"tampered {producer}"
+    receipt_id = shop.receipt(order_id, price=1)
+
+    ended = shop.order(producer, receipt_id, order_id)
+
+    assert ended.code == NOT_PAID, ended
+    assert (printed(ended)["state"], printed(ended)["reason"]) == ("rejected", "amount_mismatch")
+    assert shop.charges(receipt_id) == 0
+
+
+@pytest.mark.parametrize("producer", EVERY)
+def test_all_that_is_wrong_with_a_document_is_shown(producer, shop):
+    ended = shop.order(producer, f"bad-{EVERY.index(producer)}", "", -3)
+
+    assert (ended.code, ended.out) == (REFUSED, ""), ended
+    assert "order_id" in ended.complaints
+    assert "amount" in ended.complaints
+
+
+@pytest.mark.parametrize("producer", EVERY)
+def test_a_receipt_that_another_amount_used_ships_nothing(producer, shop, confirmed):
+    """By HTTP it is a 409. Behind the broker what is polled is the first document's result, and that is confirmed."""
+    receipt_id, order_id, first = confirmed(producer)
+
+    different = shop.order(producer, receipt_id, order_id, 4000)
+
+    assert (different.code, different.out) == (REFUSED, ""), different
+    assert shop.result(receipt_id) == printed(first)
+    assert shop.charges(receipt_id) == 1
+
+
+@pytest.fixture(scope="module")
+def stormy(shop, folders, middleman):
+    """Every language's order through bad weather, all at once: each waits for seconds."""
+    here = [language for language in BY_HTTP if not LANGUAGES[language].missing()]
+    receipts = {}
+    for language in here:
+        folders.of(language)  # built before, in one thread
+        order_id = f"stormy {language}"
+        receipts[language] = (shop.receipt(order_id), order_id)
+        middleman.tell("POST", receipts[language][0], [TOO_FAST, AWAY, LOSE])
+        middleman.tell("GET", receipts[language][0], [AWAY, LOSE])
+    with ThreadPoolExecutor(len(BY_HTTP)) as pool:
+        yield {
+            language: (
+                receipt_id,
+                pool.submit(shop.order, language, receipt_id, order_id, PAYCONFIRM_URL=middleman.url),
+            )
+            for language, (receipt_id, order_id) in receipts.items()
+        }
+
+
+@pytest.mark.parametrize("language", BY_HTTP)
+def test_refused_for_now_or_not_answered_the_same_document_goes_out_again(language, shop, stormy, middleman, folders):
+    folders.of(language)  # skips where it isn't here
+    receipt_id, running = stormy[language]
+
+    ended = running.result()
+
+    posts, gets = middleman.seen["POST", receipt_id], middleman.seen["GET", receipt_id]
+    assert ended.code == CONFIRMED, ended
+    assert printed(ended)["state"] == "confirmed"
+    assert [post.did for post in posts[:4]] == [TOO_FAST, AWAY, LOSE, None]
+    assert len({post.body for post in posts}) == 1
+    assert shop.charges(receipt_id) == 1
+    for one, other in pairwise([*posts, *gets]):
+        if one.did in (TOO_FAST, AWAY):
+            assert other.at - one.at >= RETRY_AFTER_SECONDS
+
+
+@pytest.mark.parametrize("language", BY_HTTP)
+def test_a_result_of_another_order_ships_nothing(language, shop, middleman):
+    order_id = f"forged {language}"
+    receipt_id = shop.receipt(order_id)
+    middleman.tell("POST", receipt_id, [FORGE])
+    middleman.tell("GET", receipt_id, [FORGE] * 100)
+
+    ended = shop.order(language, receipt_id, order_id, PAYCONFIRM_URL=middleman.url)
+
+    assert (ended.code, ended.out) == (REFUSED, ""), ended
+    assert "not shipped" in ended.complaints

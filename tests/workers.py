@@ -152,8 +152,13 @@ class Stage:
 
 @contextmanager
 def stage(
-    servers: Servers, template_database: str, folder: Path, redis_url: str | None = None, **variables: str
-) -> Iterator[Stage]:
+    servers: Servers,
+    template_database: str,
+    folder: Path,
+    redis_url: str | None = None,
+    kind: type[Stage] = Stage,
+    **variables: str,
+) -> Iterator[Any]:
     """Set a stage with a database of its own. It has the servers' first Redis database to itself, or the one given."""
     name = f"stage_{next(NUMBERS)}"
     with closing(psycopg2.connect(servers.addresses.database_url)) as connection:
@@ -163,7 +168,7 @@ def stage(
     redis_url = redis_url or servers.addresses.redis_url
     with redis.Redis.from_url(redis_url) as client:
         client.flushdb()
-    with closing(Stage(folder, database_url, redis_url, variables)) as built:
+    with closing(kind(folder, database_url, redis_url, variables)) as built:
         yield built
 
 

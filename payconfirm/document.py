@@ -122,8 +122,15 @@ class OrderDocument(BaseModel):
     @field_validator("items", mode="before")
     @classmethod
     def _items_are_a_list(cls, value: object) -> object:
-        """Make what doesn't change out of a JSON list, and leave everything else to be refused."""
-        return tuple(map(_with_printable_names, value)) if isinstance(value, list) else value
+        """Make what doesn't change out of a JSON list, and leave everything else to be refused.
+
+        Too long a list is refused here: pydantic counts only the lines that are right.
+        """
+        if not isinstance(value, list):
+            return value
+        if len(value) > MAX_LINES:
+            raise ValueError(f"takes {RULES['items']}, not {len(value)}")
+        return tuple(map(_with_printable_names, value))
 
     @field_validator("callback_url", mode="after")
     @classmethod
@@ -238,8 +245,6 @@ def _message(error: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails, whos
     rule = RULES.get(where, LINE_RULE if where != "" else DOCUMENT_RULE)
     if error["type"] == "missing":
         return f"is missing: takes {rule}"
-    if error["type"] == "too_long":
-        return f"takes {rule}, not {len(error['input'])}"
     return f"takes {rule}" if where == _NEVER_SHOWN else f"takes {rule}, not {shown(error['input'])}"
 
 

@@ -221,6 +221,7 @@ BAD = [
     ({"items": {}}, "items", ITEMS + "an object"),
     ({"items": "abc"}, "items", ITEMS + "'abc'"),
     ({"items": [GOOD["items"][0]] * 101}, "items", ITEMS + "101"),
+    ({"items": ["tee"] * 101}, "items", ITEMS + "101"),
     ({"items": ["tee"]}, "items.0", "takes an object with sku and quantity, not 'tee'"),
     ({"items": [{"quantity": 1}]}, "items.0.sku", "is missing"),
     ({"items": [{"sku": "a"}]}, "items.0.quantity", "is missing"),

@@ -99,7 +99,8 @@ BEGIN
         SELECT coalesce(jsonb_agg(jsonb_build_object(
             'field', coalesce(nullif(inside || name, ''), 'document'), 'message', {quoted(UNKNOWN_FIELD)}
         ) ORDER BY place), '[]')
-        FROM (SELECT payconfirm.name(key) COLLATE "C" AS name, min(place) AS place
+        FROM (SELECT CASE WHEN key COLLATE "C" ~ E'^[A-Za-z0-9_.-]{{0,80}}$' THEN key ELSE payconfirm.name(key) END
+                         COLLATE "C" AS name, min(place) AS place
               FROM jsonb_object_keys(holder) WITH ORDINALITY AS part(key, place)
               WHERE key COLLATE "C" <> ALL (known) GROUP BY 1) odd
     );
@@ -199,6 +200,9 @@ END
 """,
 )
 
+#: A number of so many characters is no infinite double, and no integer that Python refuses to read.
+_SURELY_FINITE = 308
+
 #: The first that is wrong as Python walks: the last child first and all that is in it, the names after the values.
 NODE_FLAW = Function(
     "node_flaw",
@@ -229,7 +233,8 @@ BEGIN
                     WHEN CASE jsonb_typeof(value) WHEN 'array' THEN jsonb_array_length(value)
                          ELSE (SELECT count(*) FROM jsonb_object_keys(value)) END > {MAX_METADATA_BYTES}
                     THEN {quoted(SIZE_RULE)} END
-                WHEN jsonb_typeof(value) = 'number' AND payconfirm.json_number(value) IS NULL
+                WHEN jsonb_typeof(value) = 'number' AND length(value::text) > {_SURELY_FINITE}
+                     AND payconfirm.json_number(value) IS NULL
                 THEN {quoted(FINITE_RULE)}
             END AS flaw
             FROM node

@@ -66,24 +66,32 @@ END
 """,
 )
 
-#: `json.dumps(value, ensure_ascii=False)`. PostgreSQL separates and escapes alike; only doubles are other.
+#: A part of a list or an object; what is the same in both languages takes no call.
+_PART = """CASE jsonb_typeof(part.value)
+            WHEN 'object' THEN payconfirm.json_text(part.value)
+            WHEN 'array' THEN payconfirm.json_text(part.value)
+            WHEN 'number' THEN CASE
+                WHEN position('.' IN part.value::text) > 0 THEN payconfirm.json_number(part.value)
+                ELSE part.value::text END
+            ELSE part.value::text END"""
+
+#: `json.dumps(value, ensure_ascii=False)` of a list or an object. PostgreSQL separates and escapes alike; only doubles
+#: are other.
 JSON_TEXT = Function(
     "json_text",
     "value jsonb",
     "text",
-    """
+    f"""
 BEGIN
-    RETURN CASE jsonb_typeof(value)
-        WHEN 'object' THEN
-            (SELECT '{' || coalesce(string_agg(
-                to_json(part.key)::text || ': ' || payconfirm.json_text(part.value), ', ' ORDER BY place), '') || '}'
-             FROM jsonb_each(value) WITH ORDINALITY AS part(key, value, place))
-        WHEN 'array' THEN
-            (SELECT '[' || coalesce(string_agg(payconfirm.json_text(part.value), ', ' ORDER BY place), '') || ']'
-             FROM jsonb_array_elements(value) WITH ORDINALITY AS part(value, place))
-        WHEN 'number' THEN payconfirm.json_number(value)
-        ELSE value::text
-    END;
+    IF jsonb_typeof(value) = 'object' THEN
+        RETURN (
+            SELECT '{{' || coalesce(
+                string_agg(to_json(part.key)::text || ': ' || {_PART}, ', ' ORDER BY place), '') || '}}'
+            FROM jsonb_each(value) WITH ORDINALITY AS part(key, value, place));
+    END IF;
+    RETURN (
+        SELECT '[' || coalesce(string_agg({_PART}, ', ' ORDER BY place), '') || ']'
+        FROM jsonb_array_elements(value) WITH ORDINALITY AS part(value, place));
 END
 """,
 )

@@ -46,7 +46,7 @@ def _multirange(has: Callable[[str], bool]) -> str:
 
 def _written_out(pattern: str) -> str:
     r"""The same pattern with `\s` as what Python means by it."""
-    spaces = (chr(point) for point in range(sys.maxunicode + 1) if chr(point).isspace())
+    spaces = (chr(point) for point in range(0x10000) if chr(point).isspace())
     return pattern.replace(r"\s", "".join(rf"\u{ord(space):04x}" for space in spaces))
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import time
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -10,14 +9,15 @@ from uuid import UUID
 import structlog
 from celery import Task
 from celery.exceptions import Reject
-from celery.signals import celeryd_init, worker_shutting_down
+from celery.signals import celeryd_init
 
 from confirmation.confirmation import Confirmation, Job
-from confirmation.errors import ClaimLost, DifferentDocument, StoreBusy, StoreUnavailable
+from confirmation.errors import ClaimLost, DifferentDocument
 from confirmation.order import Order
 from confirmation.pipeline import LOCKED_DUE_SECONDS, confirm
 from payconfirm import InvalidOrder, read_document
 from payconfirm.checks import check_receipt_id
+from tasks.patience import patiently
 from worker import bootstrap
 from worker.app import app, settings
 from worker.broker.envelopes import RAW
@@ -27,23 +27,11 @@ from worker.store.dead_letters import LONGEST_REASON, DeadLetter
 
 log = structlog.get_logger(__name__)
 
-#: While the database is away a task asks again this often, its message unacknowledged.
-ASK_AGAIN_SECONDS = 0.5
-
-_ending = False
-
 
 @celeryd_init.connect
 def _find_the_hook(**_: object) -> None:
     """End a worker at its start, not at its first payment, where the shop's hook can't be found."""
     bootstrap.build_hook(settings())
-
-
-@worker_shutting_down.connect
-def _end(**_: object) -> None:
-    """Let tasks that wait for the database give their messages back."""
-    global _ending  # noqa: PLW0603 — one flag of the process
-    _ending = True
 
 
 @cache
@@ -82,28 +70,6 @@ def carry(job: Job) -> None:
             return
         if confirmation is not None:
             _tell(confirmation, time.monotonic() - started)
-
-
-def patiently(run: Callable[[], object]) -> object:
-    """Do it once the database is there. Ending meanwhile, give the message back.
-
-    Raises nothing but `Exception`: for anything else Celery would leave the message lying, and the thread unused.
-    """
-    told = False
-    while True:
-        try:
-            return run()
-        except (StoreBusy, StoreUnavailable) as error:
-            if not told:
-                log.warning("store.away", error=str(error))
-            told = True
-            if _ending:
-                raise Reject("the worker is ending", requeue=True) from error
-            time.sleep(ASK_AGAIN_SECONDS)
-        except Exception:
-            raise
-        except BaseException as error:
-            raise RuntimeError(f"something raised {type(error).__name__}") from error
 
 
 def _only(arguments: tuple[Any, ...], named: dict[str, Any]) -> object:

@@ -1,20 +1,28 @@
 """The job that keeps what nobody can run. The guard in front of the consumer makes it; no producer sends it."""
 
 import base64
+from functools import cache
 
 import structlog
 
-from tasks.confirm import parts, patiently
-from worker.app import app
+from tasks.patience import patiently
+from worker import bootstrap
+from worker.app import app, settings
 from worker.broker.queues import DEAD_LETTER_TASK
-from worker.store.dead_letters import DeadLetter
+from worker.store.dead_letters import DeadLetter, DeadLetters
 
 log = structlog.get_logger(__name__)
+
+
+@cache
+def dead_letters() -> DeadLetters:
+    """The table, whatever else this process does."""
+    return DeadLetters(bootstrap.build_engine(settings()))
 
 
 @app.task(name=DEAD_LETTER_TASK, acks_late=True, ignore_result=True)
 def keep_dead_letter(reason: str, raw_base64: str, task_id: str | None) -> None:
     """Keep the message as it was, with what is wrong with it."""
     letter = DeadLetter("celery", reason, base64.b64decode(raw_base64), task_id=task_id)
-    patiently(lambda: parts().dead_letters.keep(letter))
+    patiently(lambda: dead_letters().keep(letter))
     log.warning("message.unusable", reason=reason)

@@ -4,6 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -16,13 +17,19 @@ from worker.broker.locks import RedisLock
 from worker.broker.queues import Sender
 from worker.broker.redis import make_redis
 from worker.broker.topology import is_rabbitmq
+from worker.callbacks.delivery import Delivery
+from worker.callbacks.hosts import AllowedHosts
+from worker.callbacks.sending import Post
+from worker.callbacks.signing import Signing
 from worker.gateway import Account, BootpayGateway
 from worker.gateway.budget import Budget
 from worker.gateway.sparing import SparedGateway
 from worker.hook import HookUnusable, ShopHook, load
+from worker.relay.callbacks import Callbacks
 from worker.relay.events import EventPublisher
 from worker.relay.given_up import GivenUp
 from worker.relay.results import ResultStore
+from worker.store.calling import Calling
 from worker.store.dead_letters import DeadLetters
 from worker.store.engine import make_engine
 from worker.store.ledger import Ledger
@@ -55,8 +62,17 @@ class RelayParts:
     events: EventPublisher
     hints: Hints
     redis: Redis
+    callbacks: Callbacks
     #: Only where the broker is RabbitMQ.
     given_up: GivenUp | None
+
+
+@dataclass(frozen=True)
+class CallbackParts:
+    """What a process that sends callbacks needs."""
+
+    delivery: Delivery
+    hints: Hints
 
 
 @dataclass(frozen=True)
@@ -92,17 +108,32 @@ def build_relay(settings: Settings) -> RelayParts:
 
     engine, redis = build_engine(settings), make_redis(settings.redis_url.get_secret_value())
     app, letters = sender_app(settings), DeadLetters(engine)
+    sender = Sender(app)
     return RelayParts(
         schedule=Schedule(engine, timedelta(seconds=settings.confirm_deadline_seconds)),
         outbox=Outbox(engine),
         dead_letters=letters,
-        sender=Sender(app),
+        sender=sender,
         results=ResultStore(redis),
         events=EventPublisher(settings.events),
         hints=Hints(redis),
         redis=redis,
+        callbacks=Callbacks(Calling(engine), sender, AllowedHosts(settings.callback_allowed_hosts)),
         given_up=GivenUp(app, Ledger(engine), Reading(engine), letters) if is_rabbitmq(settings.broker) else None,
     )
+
+
+def build_callbacks(settings: Settings) -> CallbackParts:
+    """Build a process that sends callbacks."""
+    hosts = AllowedHosts(settings.callback_allowed_hosts)
+    signing = Signing(settings.callback_secret.get_secret_value().split())
+    delivery = Delivery(Calling(build_engine(settings)), hosts, signing, Post(hosts))
+    return CallbackParts(delivery, build_hints(settings))
+
+
+def build_hints(settings: Settings) -> Hints:
+    """Build what wakes others; the command line needs no more of Redis."""
+    return Hints(make_redis(settings.redis_url.get_secret_value()))
 
 
 def build_door(settings: Settings) -> DoorParts:
@@ -141,8 +172,9 @@ def build_hook(settings: Settings) -> ShopHook | None:
         stop(f"the environment can't be used:\n  ORDER_HOOK: {why}")
 
 
+@cache
 def build_engine(settings: Settings) -> Engine:
-    """Build the database engine; migrations and the command line need no more."""
+    """Build the database engine, one for a process; migrations and the command line need no more."""
     url = settings.database_url.get_secret_value()
     return make_engine(url, statement_seconds=settings.statement_seconds, lock_seconds=settings.lock_seconds)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from confirmation.errors import StoreUnavailable
-from tasks import confirm
+from tasks import patience
 from tests.hooks import raises
 
 
@@ -15,11 +15,11 @@ class Own(BaseException):
 def test_what_would_end_a_thread_is_an_error_as_any_other(ending):
     """Celery doesn't acknowledge what isn't an `Exception`, and such a thread takes nothing more."""
     with pytest.raises(RuntimeError, match=f"^something raised {type(ending).__name__}$"):
-        confirm.patiently(lambda: raises(ending)(None, {}))
+        patience.patiently(lambda: raises(ending)(None, {}))
 
 
 def test_what_the_database_was_away_for_is_done_once_it_is_there(monkeypatch):
-    monkeypatch.setattr(confirm, "ASK_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(patience, "ASK_AGAIN_SECONDS", 0)
     answers = iter([StoreUnavailable("away"), StoreUnavailable("away"), None])
 
     def ask():
@@ -27,4 +27,4 @@ def test_what_the_database_was_away_for_is_done_once_it_is_there(monkeypatch):
             raise answer
         return "done"
 
-    assert confirm.patiently(ask) == "done"
+    assert patience.patiently(ask) == "done"

@@ -14,7 +14,6 @@ from celery.worker.consumer import Consumer
 from kombu import Connection
 from kombu.message import Message
 
-from config.celery import CALLBACKS
 from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, read_id, read_job
 from worker.broker.queues import AGAIN_TASK, CALLBACK_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
 from worker.broker.topology import declare
@@ -41,7 +40,7 @@ class GuardedConsumer(Consumer):
         handle: Callable[[Message], object] = super().create_task_handler(*args, **options)
 
         def on_task_received(message: Message) -> object:
-            guard(message, CALLBACKS_ALONE if CALLBACKS in self.app.amqp.queues else FROM_OUTSIDE)
+            guard(message, CALLBACKS_ALONE if CALLBACK_TASK in self.strategies else FROM_OUTSIDE)
             return handle(message)
 
         return on_task_received

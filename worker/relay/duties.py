@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from confirmation.errors import StoreBusy, StoreUnavailable
 from worker.bootstrap import RelayParts
-from worker.broker.hints import OUTBOX
+from worker.broker.hints import CALLBACKS, OUTBOX
 from worker.broker.queues import BrokerAway
 from worker.gateway.sparing import away_seconds
 from worker.relay.sweep import Sweep
@@ -28,6 +28,7 @@ PLACED_AT_ONCE = 1000
 #: a dead worker's receipt moves again.
 SWEEP_SECONDS = 0.5
 OUTBOX_SECONDS = 1.0
+CALLBACK_SECONDS = 0.5
 DEAD_LETTER_SECONDS = 1.0
 #: After a failure a duty rests this long, doubled each time, up to the longest.
 REST_SECONDS, LONGEST_REST_SECONDS = 0.2, 5.0
@@ -74,6 +75,7 @@ def duties_of(parts: RelayParts) -> list[Duty]:
         Duty("results", lambda: store_results(parts), OUTBOX_SECONDS),
         Duty("feed", lambda: place_events(parts), OUTBOX_SECONDS),
         Duty("events", lambda: publish_events(parts), OUTBOX_SECONDS),
+        Duty("callbacks", parts.callbacks.turn, CALLBACK_SECONDS),
         Duty("dead letters", lambda: answer_dead_letters(parts), DEAD_LETTER_SECONDS),
     ]
 
@@ -151,11 +153,12 @@ def _listen(redis: Redis, duties: list[Duty], stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             with redis.pubsub(ignore_subscribe_messages=True) as subscription:
-                subscription.subscribe(OUTBOX)
+                subscription.subscribe(OUTBOX, CALLBACKS)
                 while not stop.is_set():
-                    if subscription.get_message(timeout=_HINT_SECONDS):
+                    if hint := subscription.get_message(timeout=_HINT_SECONDS):
                         for duty in duties:
-                            duty.woken.set()
+                            if hint["channel"] == OUTBOX or duty.name == "callbacks":
+                                duty.woken.set()
         except RedisError:
             stop.wait(REST_SECONDS)
 

@@ -36,6 +36,7 @@ CREATE INDEX callbacks_due ON payconfirm.callbacks (host, due_at) WHERE state = 
 CREATE INDEX callbacks_on_their_way ON payconfirm.callbacks (host, endpoint) WHERE leased_until IS NOT NULL;
 CREATE INDEX callbacks_of_receipt ON payconfirm.callbacks (receipt_id, sequence);
 CREATE INDEX callbacks_listed ON payconfirm.callbacks (state, number) WHERE state IN ('failed', 'paused');
+CREATE INDEX callbacks_paused ON payconfirm.callbacks (endpoint) WHERE state = 'paused';
 CREATE INDEX callbacks_newest ON payconfirm.callbacks (number);
 
 CREATE TABLE payconfirm.endpoints (

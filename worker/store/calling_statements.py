@@ -1,0 +1,143 @@
+"""The SQL of callbacks on their way. What a callback is can be read in migration 0003."""
+
+#: A later callback waits for the earlier ones of its receipt, where they go to the same endpoint.
+_FIRST = """
+NOT EXISTS (
+    SELECT FROM payconfirm.callbacks e
+    WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint = c.endpoint AND e.state = 'pending')
+"""
+
+#: Host by host, so that a long line before one of them costs the others nothing. One that is failing gets one try at a
+#: time, so that its time-outs don't take the threads that others need.
+TAKE = f"""
+WITH RECURSIVE hosts AS (
+    (SELECT host FROM payconfirm.callbacks WHERE state = 'pending' ORDER BY host LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.host FROM payconfirm.callbacks c WHERE c.state = 'pending' AND c.host > hosts.host
+            ORDER BY c.host LIMIT 1)
+    FROM hosts WHERE hosts.host IS NOT NULL
+),
+free AS (
+    SELECT host, :at_once - (SELECT count(*) FROM payconfirm.callbacks c
+                             WHERE c.host = hosts.host AND c.leased_until > clock_timestamp()) AS places
+    FROM hosts WHERE host IS NOT NULL
+),
+leaving AS (
+    SELECT next.id, next.due_at FROM free, LATERAL (
+        SELECT ready.id, ready.due_at FROM (
+            SELECT c.id, c.endpoint, c.due_at, e.failing_since IS NOT NULL AS failing,
+                   row_number() OVER (PARTITION BY c.endpoint ORDER BY c.due_at, c.number) AS place
+            FROM payconfirm.callbacks c LEFT JOIN payconfirm.endpoints e USING (endpoint)
+            WHERE c.host = free.host AND c.state = 'pending' AND c.due_at <= clock_timestamp()
+              AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())
+              AND (c.by_hand OR e.paused_at IS NULL) AND {_FIRST}
+        ) ready
+        WHERE NOT ready.failing OR (ready.place = 1 AND NOT EXISTS (
+            SELECT FROM payconfirm.callbacks o
+            WHERE o.host = free.host AND o.endpoint = ready.endpoint AND o.leased_until > clock_timestamp()))
+        ORDER BY ready.due_at LIMIT greatest(free.places, 0)
+    ) next ORDER BY next.due_at LIMIT :most
+)
+UPDATE payconfirm.callbacks c SET
+    fence = COALESCE(c.fence, gen_random_uuid()), leased_until = clock_timestamp() + CAST(:lease AS interval)
+FROM leaving
+WHERE c.id = leaving.id AND c.state = 'pending' AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())
+RETURNING c.id, c.fence, c.url
+"""
+
+#: What is due for a paused endpoint waits there for people.
+PAUSE = """
+WITH due AS (
+    SELECT c.id FROM payconfirm.endpoints e JOIN payconfirm.callbacks c USING (endpoint)
+    WHERE e.paused_at IS NOT NULL AND c.state = 'pending' AND NOT c.by_hand AND c.due_at <= clock_timestamp()
+      AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp()) LIMIT :most
+)
+UPDATE payconfirm.callbacks c SET state = 'paused', due_at = NULL, leased_until = NULL, fence = NULL
+FROM due WHERE c.id = due.id AND c.state = 'pending' AND NOT c.by_hand
+  AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())
+"""
+
+#: An endpoint that has taken one again gets what it missed, each with all its tries.
+REVIVE = """
+WITH RECURSIVE ends AS (
+    (SELECT endpoint FROM payconfirm.callbacks WHERE state = 'paused' ORDER BY endpoint LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.endpoint FROM payconfirm.callbacks c WHERE c.state = 'paused' AND c.endpoint > ends.endpoint
+            ORDER BY c.endpoint LIMIT 1)
+    FROM ends WHERE ends.endpoint IS NOT NULL
+),
+missed AS (
+    SELECT c.id FROM ends JOIN payconfirm.callbacks c USING (endpoint)
+    WHERE c.state = 'paused' AND NOT EXISTS (
+        SELECT FROM payconfirm.endpoints e WHERE e.endpoint = ends.endpoint AND e.paused_at IS NOT NULL)
+    ORDER BY c.number LIMIT :most
+)
+UPDATE payconfirm.callbacks c SET state = 'pending', attempts = 0, due_at = clock_timestamp()
+FROM missed WHERE c.id = missed.id AND c.state = 'paused'
+"""
+
+GIVE_BACK = """
+UPDATE payconfirm.callbacks c SET leased_until = NULL
+FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS uuid[])) AS given (id, fence)
+WHERE c.id = given.id AND c.fence = given.fence AND c.state = 'pending'
+"""
+
+CLAIM = """
+UPDATE payconfirm.callbacks c SET
+    fence = CAST(:fence AS uuid), leased_until = clock_timestamp() + CAST(:lease AS interval),
+    attempts = c.attempts + 1, tried_at = clock_timestamp()
+FROM payconfirm.outbox o
+WHERE c.id = CAST(:id AS uuid) AND c.fence = CAST(:seen_fence AS uuid) AND c.state = 'pending' AND o.id = c.id
+RETURNING c.id, c.fence, c.url, c.host, c.attempts, c.receipt_id, o.type, o.document, o.at
+"""
+
+_MINE = "c.id = CAST(:id AS uuid) AND c.fence = CAST(:fence AS uuid) AND c.state = 'pending'"
+
+#: A success ends the endpoint's failing and its pause.
+DELIVERED = f"""
+WITH done AS (
+    UPDATE payconfirm.callbacks c SET
+        state = 'delivered', delivered_at = clock_timestamp(), last_status = :status, last_error = NULL,
+        due_at = NULL, leased_until = NULL, fence = NULL, by_hand = false
+    WHERE {_MINE} RETURNING c.state, c.due_at, c.endpoint
+),
+healthy AS (
+    UPDATE payconfirm.endpoints e SET failing_since = NULL, paused_at = NULL
+    FROM done WHERE e.endpoint = done.endpoint AND e.failing_since IS NOT NULL
+)
+SELECT state, due_at, false AS paused FROM done
+"""
+
+#: A failure may be the one that pauses its endpoint. What was sent by hand to a paused one waits there again.
+NOT_TAKEN = f"""
+WITH mine AS (SELECT c.id, c.endpoint FROM payconfirm.callbacks c WHERE {_MINE} FOR UPDATE),
+before AS (SELECT e.paused_at FROM payconfirm.endpoints e JOIN mine USING (endpoint)),
+failing AS (
+    INSERT INTO payconfirm.endpoints AS e (endpoint, failing_since) SELECT endpoint, clock_timestamp() FROM mine
+    ON CONFLICT (endpoint) DO UPDATE SET
+        failing_since = COALESCE(e.failing_since, excluded.failing_since),
+        paused_at = COALESCE(e.paused_at, CASE
+            WHEN e.failing_since <= clock_timestamp() - CAST(:paused_after AS interval) THEN clock_timestamp() END)
+    RETURNING e.paused_at
+),
+written AS (
+    UPDATE payconfirm.callbacks c SET
+        state = next.state, last_status = :status, last_error = :error, leased_until = NULL, fence = NULL,
+        by_hand = c.by_hand AND next.state = 'pending',
+        due_at = CASE next.state WHEN 'pending' THEN clock_timestamp() + CAST(:wait AS interval) END
+    FROM (SELECT CASE WHEN CAST(:wait AS interval) IS NULL THEN 'failed'
+                      WHEN paused_at IS NOT NULL THEN 'paused' ELSE 'pending' END AS state FROM failing) next
+    WHERE {_MINE} RETURNING c.state, c.due_at
+)
+SELECT written.state, written.due_at,
+       failing.paused_at IS NOT NULL AND (SELECT paused_at FROM before) IS NULL AS paused
+FROM written, failing
+"""
+
+#: What may not be sent at all says nothing about its endpoint.
+REFUSED = f"""
+UPDATE payconfirm.callbacks c SET
+    state = 'failed', last_status = NULL, last_error = :error, due_at = NULL, leased_until = NULL, fence = NULL,
+    by_hand = false
+WHERE {_MINE} RETURNING c.state, c.due_at, false AS paused
+"""

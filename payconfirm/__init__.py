@@ -9,9 +9,11 @@
 
 from typing import TYPE_CHECKING
 
+from payconfirm import callbacks
 from payconfirm.document import OrderDocument, read_document
 from payconfirm.errors import (
     BrokerUnavailable,
+    CallbackRefused,
     InvalidOrder,
     NotFinal,
     PayconfirmError,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokerUnavailable",
+    "CallbackRefused",
     "Client",
     "InvalidOrder",
     "NotFinal",
@@ -34,6 +37,7 @@ __all__ = [
     "ResultDocument",
     "ResultsUnavailable",
     "Ticket",
+    "callbacks",
     "read_document",
 ]
 

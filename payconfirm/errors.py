@@ -5,6 +5,7 @@ PayconfirmError
 ├── NotFinal            nothing is decided yet; ask again later
 ├── BrokerUnavailable   the broker didn't say yes; send the same document again
 ├── ResultsUnavailable  the result store doesn't answer; the payment goes on without it
+├── CallbackRefused     what came in isn't a callback of payconfirm's: answer 400, do nothing
 └── Refuse              raised by the shop's own hook: this order can't be delivered
 """
 
@@ -13,6 +14,7 @@ from typing import TypedDict
 
 __all__ = [
     "BrokerUnavailable",
+    "CallbackRefused",
     "FieldError",
     "InvalidOrder",
     "NotFinal",
@@ -57,6 +59,10 @@ class BrokerUnavailable(PayconfirmError):
 
 class ResultsUnavailable(PayconfirmError):
     """The result store doesn't answer. What became of the payment isn't known here, only there."""
+
+
+class CallbackRefused(PayconfirmError):
+    """The request isn't a callback that payconfirm has signed with one of these secrets, just now."""
 
 
 class Refuse(PayconfirmError):

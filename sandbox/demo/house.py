@@ -56,6 +56,8 @@ class House:
     web_url: str
     relay: Program
     workers: list[Program]
+    #: One where there is a secret to sign callbacks with, else none.
+    callbacks: list[Program]
 
     def __init__(
         self, folder: Path, ground: Ground, environment: Mapping[str, str], *, gateway_port: int, workers: int = WORKERS
@@ -100,7 +102,7 @@ class House:
         if stock:
             self.run("python", "-c", SET_STOCK, *(f"{sku}={available}" for sku, available in stock.items()))
         self.relay.wait_until(_said("relay.started"))
-        for worker in self.workers:
+        for worker in (*self.workers, *self.callbacks):
             worker.wait_until(_said(READY))
         self.web_url = web.wait_until(_web_url)
         took = f"{time.monotonic() - began:.1f} s"
@@ -117,6 +119,16 @@ class House:
         """Stop web, workers and relay, in this order; the gateway and the servers can still be asked."""
         self._programs.clear()
         self._working.close()
+
+    def open_shop(self, port: int) -> str:
+        """Start the demo shop beside the rest, stopped before it, and return its address."""
+        self._environment |= {
+            "PAYCONFIRM_URL": self.web_url,
+            "PAYCONFIRM_KEY": self.keys.api,
+            "PAYCONFIRM_OPERATOR_KEY": self.keys.operator,
+        }
+        (shop,) = self._start(self._working, {"shop": ["python", "-m", "sandbox", "shop", "--port", str(port)]})
+        return shop.wait_until(_shop_url)
 
     def run(self, *command: str, ends_with: tuple[int, ...] = (0,)) -> str:
         """Run a command to its end and return what it printed; `HouseProblem` where it ends with another code."""
@@ -142,8 +154,10 @@ class House:
         self._environment["BOOTPAY_URL"] = self.gateway_url
 
     def _start_the_procfile(self) -> tuple[Program, list[Program], Program]:
-        """Start in the order in which they are stopped backwards: web, workers, relay."""
+        """Start in the order in which they are stopped backwards: web, workers, callbacks if wanted, relay."""
         (relay,) = self._start(self._working, {"relay": self._lines["relay"]})
+        called = {"callbacks": self._lines["callbacks"]} if self._environment.get("CALLBACK_SECRET") else {}
+        self.callbacks = self._start(self._working, called)
         names = [f"worker-{number + 1}" for number in range(self._number_of_workers)]
         workers = self._start(self._working, dict.fromkeys(names, self._lines["worker"]))
         (web,) = self._start(self._working, {"web": self._lines["web"]})
@@ -165,6 +179,11 @@ def _said(words: str) -> Callable[[str], str | None]:
 
 def _gateway_url(log: str) -> str | None:
     found = re.search(r"^sandbox gateway: (http\S+)\n", log, re.MULTILINE)
+    return found and found[1]
+
+
+def _shop_url(log: str) -> str | None:
+    found = re.search(r"^shop: (http\S+)\n", log, re.MULTILINE)
     return found and found[1]
 
 

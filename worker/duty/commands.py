@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -21,10 +22,12 @@ from confirmation.states import State
 from payconfirm.checks import check_receipt_id
 from payconfirm.document import OrderLine
 from worker import bootstrap
+from worker.broker.redis import make_redis
 from worker.duty import explain as story
 from worker.duty import showing
 from worker.duty.operating import who
 from worker.duty.plainly import PlainGroup
+from worker.store.callbacks import Callbacks
 from worker.store.dead_letters import DeadLetters
 from worker.store.migrations import migrate as migrate_schema
 from worker.store.operating import Operating
@@ -203,17 +206,43 @@ def dead_letters(*, as_json: AsJson = False) -> None:
 
 
 @cli.command()
+def callbacks(
+    *,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that have failed for good.")] = False,
+    resend: Annotated[str | None, typer.Option("--resend", metavar="ID", help="Send this one again, now.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List callbacks, the newest first, and what is paused; or send one again. An unknown one: exit 1."""
+    from worker.duty import callbacks as calls  # noqa: PLC0415 — only this command needs it
+
+    settings = _settings()
+    table = Callbacks(bootstrap.build_engine(settings))
+    if resend is None:
+        calls.show(table, "failed" if failed else None, as_json=as_json)
+        return
+    with _or_exit_1():
+        told = calls.send_again(table, resend)
+    bootstrap.build_hints(settings).callbacks()
+    showing.say(told)
+
+
+@cli.command()
 def audit(
     *,
     gateway: Annotated[bool, typer.Option("--gateway", help="Look every receipt up at the gateway, too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check that everything adds up: exit 0, or 1 and what doesn't. What is in review is listed."""
-    from worker.duty.audit import audit as look_through  # noqa: PLC0415 — only this command needs it
+    from worker.duty.audit import Circumstances  # noqa: PLC0415 — only this command needs it
+    from worker.duty.audit import audit as look_through  # noqa: PLC0415 — as above
+    from worker.gateway.sparing import away_seconds  # noqa: PLC0415 — as above
 
     settings = _settings(Role.WORKER if gateway else Role.OTHER)
     asked = bootstrap.build_gateway(settings) if gateway else None
-    report = look_through(bootstrap.build_engine(settings), asked, showing.console(stderr=True))
+    with make_redis(settings.redis_url.get_secret_value()) as redis:
+        away = away_seconds(redis) is not None
+    given = Circumstances(timedelta(seconds=settings.confirm_deadline_seconds), away)
+    report = look_through(bootstrap.build_engine(settings), asked, showing.console(stderr=True), given)
     if as_json:
         showing.say_json(report.as_data())
     else:

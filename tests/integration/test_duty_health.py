@@ -6,11 +6,14 @@ import threading
 import time
 
 import pytest
+from kombu import Connection, Queue
 from typer.testing import CliRunner
 
 from config.settings import Settings
+from tests import ledgers
 from tests.integration.duty_house import open_house
 from worker.duty import commands, health
+from worker.relay.events import EXCHANGE
 from worker.store.migrations import newest
 
 #: Nobody listens there.
@@ -45,6 +48,7 @@ def test_all_is_well(settings):
         "database": (True, f"at revision {newest()}"),
         "redis": (True, "answers"),
         "broker": (True, "answers"),
+        "events": (True, "none waits"),
     }
 
 
@@ -55,6 +59,8 @@ def test_all_is_well(settings):
         ("redis", "REDIS_URL", f"redis://:hunter2@{CLOSED}/0"),
         ("broker", "BROKER_URL", f"redis://:hunter2@{CLOSED}/0"),
         ("broker", "BROKER_URL", f"amqp://shop:hunter2@{CLOSED}//"),
+        ("events", "EVENTS_URL", f"redis://:hunter2@{CLOSED}/0"),
+        ("events", "EVENTS_URL", f"amqp://shop:hunter2@{CLOSED}//"),
     ],
 )
 def test_the_part_that_does_not_answer_is_named(settings, redis_url, part, variable, url):
@@ -63,7 +69,7 @@ def test_the_part_that_does_not_answer_is_named(settings, redis_url, part, varia
     parts = found(settings(**environment))
 
     assert {name: ok for name, (ok, _) in parts.items()} == {
-        name: name != part for name in ("database", "redis", "broker")
+        name: name != part for name in ("database", "redis", "broker", "events")
     }
     assert "refused" in parts[part][1]
     assert "hunter2" not in str(parts)
@@ -73,7 +79,7 @@ def test_hosts_that_never_answer_take_a_few_seconds_altogether(settings, silent)
     began = time.monotonic()
     parts = found(settings(DATABASE_URL=f"postgresql://a:b@{silent}/c", REDIS_URL=f"redis://{silent}/0"))
 
-    assert [ok for ok, _ in parts.values()] == [False, False, False]
+    assert [ok for name, (ok, _) in parts.items() if name != "events"] == [False, False, False]
     assert time.monotonic() - began < health.ANSWER_SECONDS + 2
 
 
@@ -85,6 +91,21 @@ def test_nothing_is_waited_for_beyond_the_limit(settings, monkeypatch):
 
     assert found(settings()) == {"database": (False, "no answer within 0.1 s")}
     for_ever.set()
+
+
+def test_events_that_wait_and_a_queue_that_nobody_reads_are_told_and_make_nobody_ill(
+    settings, database_url, redis_url, monkeypatch
+):
+    monkeypatch.setattr(health, "LONG", 2)
+    with open_house(database_url) as house, Connection(redis_url) as connection:
+        Queue("shop", EXCHANGE, "payconfirm.*")(connection.channel()).declare()
+        for number in range(4):
+            connection.default_channel.client.lpush("shop", number)
+        ledgers.rejected(house.ledger, ledgers.claimed(house.ledger, ledgers.order("r1")))
+
+    ok, detail = found(settings())["events"]
+    assert ok
+    assert detail == ("1 wait, the oldest for 0 s, 4 in the queue shop (missed: 0): start its consumer or unbind it")
 
 
 def test_a_database_without_the_schema_is_not_well(settings, database_url):
@@ -122,4 +143,4 @@ def test_the_command_says_it_by_its_exit_code(database_url, redis_url, monkeypat
 
     assert (good.exit_code, good.stdout.splitlines()[0]) == (0, f"database: ok, at revision {newest()}")
     assert bad.exit_code == 1
-    assert [part["ok"] for part in json.loads(bad.stdout)["parts"]] == [True, True, False]
+    assert [part["ok"] for part in json.loads(bad.stdout)["parts"]] == [True, True, False, True]

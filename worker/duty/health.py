@@ -12,12 +12,14 @@ from sqlalchemy.exc import ArgumentError
 
 from config.celery import configuration
 from config.settings import Settings
-from confirmation.errors import StoreUnavailable
+from confirmation.errors import StoreBusy, StoreUnavailable
 from worker import bootstrap
 from worker.broker.redis import make_redis
 from worker.duty.showing import printable
+from worker.relay.queues import LONG, bound_queues
 from worker.store.engine import named_errors
 from worker.store.migrations import installed, newest
+from worker.store.outbox import Outbox
 
 #: Health checks commonly give a command 10 s or more; what doesn't answer in this time doesn't answer.
 ANSWER_SECONDS = 5.0
@@ -102,4 +104,35 @@ def _broker(settings: Settings) -> str:
     return "answers"
 
 
-PROBES: dict[str, Probe] = {"database": _database, "redis": _redis, "broker": _broker}
+def _events(settings: Settings) -> str:
+    """Events that wait, and queues that nobody reads, are for people to know: no process is ill of them."""
+    found = [_lag(settings)]
+    try:
+        found += _long_queues(settings.events)
+    except Exception:
+        if settings.events != settings.broker:  # or the broker's own part says it
+            raise
+    return ", ".join(found)
+
+
+def _lag(settings: Settings) -> str:
+    try:
+        lag = Outbox(bootstrap.build_engine(settings)).lag()
+    except (StoreBusy, StoreUnavailable):
+        return "how many wait can't be told"  # the database's own part says why
+    return f"{lag.events:,} wait, the oldest for {lag.seconds:,.0f} s" if lag.events else "none waits"
+
+
+def _long_queues(url: str) -> list[str]:
+    if url.startswith("amqp"):
+        with Connection(url, connect_timeout=_CONNECT_SECONDS) as connection:  # type: ignore[no-untyped-call]
+            connection.connect()
+        return []
+    long = {name: queue for name, queue in bound_queues(make_redis(url)).items() if queue.waiting > LONG}
+    return [
+        f"{queue.waiting:,} in the queue {printable(name)} (missed: {queue.missed:,}): start its consumer or unbind it"
+        for name, queue in long.items()
+    ]
+
+
+PROBES: dict[str, Probe] = {"database": _database, "redis": _redis, "broker": _broker, "events": _events}

@@ -3,12 +3,12 @@
 import json
 from contextlib import suppress
 from time import monotonic
-from typing import Any
 
 import structlog
 from kombu import Connection, Exchange, Producer
 
 from confirmation.events import cloud_event
+from payconfirm.sentinel import for_kombu
 from worker.broker.queues import BrokerAway
 from worker.relay.confirms import ANSWER_SECONDS, Confirms
 from worker.relay.queues import CAPPED, Pushes
@@ -22,6 +22,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 #: A broker that doesn't answer must not hold the relay; the events wait in the outbox.
 _CONNECT_SECONDS = 3
+_REDIS = {"socket_timeout": LEASE_SECONDS / 2, "socket_connect_timeout": _CONNECT_SECONDS}
 #: After this nothing more of a batch is sent, so that a slow broker's batch is marked before its lease is over, and no
 #: other relay publishes it a second time.
 _BATCH_SECONDS = LEASE_SECONDS / 2
@@ -71,10 +72,12 @@ class EventPublisher:
 
     def _connect(self) -> Producer:
         rabbitmq = self._url.startswith("amqp")
-        options: dict[str, Any] = {} if rabbitmq else {"socket_timeout": 5, "socket_connect_timeout": _CONNECT_SECONDS}
-        transport = CAPPED.get(self._url.partition("://")[0])
+        url, options = for_kombu(self._url, {} if rabbitmq else _REDIS)
         connection = Connection(
-            self._url, transport=transport, connect_timeout=_CONNECT_SECONDS, transport_options=options
+            url,
+            transport=CAPPED.get(url.partition("://")[0]),
+            connect_timeout=_CONNECT_SECONDS,
+            transport_options=options,
         )
         # Without kombu's own second try, which sleeps first: the relay rests and tries again.
         connection.ensure_connection(

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 CAP = 100_000
 #: People hear of a queue that is so long, while nothing is missing yet.
 LONG = CAP // 2
-#: Of each queue they hear once in so many seconds.
+#: Of each queue they hear the same once in so many seconds.
 TELL_SECONDS = 60
 
 #: kombu keeps a topic exchange's bindings in this set: routing key, its pattern, queue.
@@ -108,7 +108,7 @@ class _Capped:
     def __init__(self, *args: object, **options: object) -> None:
         self._gathered: dict[str, list[str]] = {}
         self._table: list[tuple[str, ...]] | None = None
-        self._told: dict[str, float] = {}
+        self._told: dict[tuple[str, str], float] = {}
         super().__init__(*args, **options)
 
     def push(self) -> None:
@@ -142,8 +142,8 @@ class _Capped:
 
     def _tell(self, queue: str, event: str, what_to_do: str) -> None:
         now = monotonic()
-        if now >= self._told.get(queue, now):
-            self._told[queue] = now + TELL_SECONDS
+        if now >= self._told.get((queue, event), now):
+            self._told[queue, event] = now + TELL_SECONDS
             log.warning(event, queue=queue, cap=CAP, what_to_do=what_to_do)
 
 

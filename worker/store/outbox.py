@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
@@ -40,6 +40,13 @@ class Announcement:
     at: datetime
     #: Of a result: whether another document has taken its receipt over since.
     taken_back: bool = False
+
+
+class Lag(NamedTuple):
+    """How many events wait to be published, and for how long the oldest has."""
+
+    events: int
+    seconds: float
 
 
 _TAKE = """
@@ -81,6 +88,13 @@ WITH unplaced AS MATERIALIZED (
     SELECT number, nextval('payconfirm.feed') AS place FROM (SELECT number FROM line ORDER BY number) in_order
 )
 UPDATE payconfirm.outbox o SET place = drawn.place FROM drawn WHERE o.number = drawn.number
+"""
+
+#: However many wait, no more are counted than that.
+_LAG_COUNTED = 100_000
+_LAG = """
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)
+FROM (SELECT at FROM payconfirm.outbox WHERE published_at IS NULL ORDER BY number LIMIT :most) waiting
 """
 
 _GIVE_BACK = "UPDATE payconfirm.outbox SET leased_until = NULL WHERE number = ANY(:numbers) AND published_at IS NULL"
@@ -135,6 +149,12 @@ class Outbox:
         """Let the events be taken again at once: they could not be published."""
         with named_errors(), self._engine.connect() as connection:
             connection.execute(text(_GIVE_BACK), _numbers(events))
+
+    def lag(self) -> Lag:
+        """How far publishing is behind; more than a hundred thousand events are counted as so many."""
+        with named_errors(), self._engine.connect() as connection:
+            events, seconds = connection.execute(text(_LAG), {"most": _LAG_COUNTED}).one()
+        return Lag(events, max(float(seconds), 0.0))
 
     def due_results(self, most: int) -> list[Announcement]:
         """The final results that are to be stored for those who poll."""

@@ -1,5 +1,6 @@
 """The audit finds what was damaged, each check what it is there for, and nothing else."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from rich.console import Console
 
 from confirmation.errors import StoreUnavailable
 from tests.integration.duty_house import open_house
-from worker.duty.audit import audit
+from worker.duty.audit import Circumstances, audit
 from worker.duty.checks import CHECKS
 from worker.duty.report import MOST_LISTED
 from worker.store.auditing import snapshot
@@ -121,12 +122,22 @@ DAMAGES = [
     (f"{SET} leased_until = now() WHERE receipt_id = 'voided'", {("never_ends", "voided")}),
     (f"{SET} due_at = now() - interval '901 seconds' WHERE receipt_id = 'received'", {("overdue", "received")}),
     (f"{SET} due_at = now() - interval '61 seconds' WHERE receipt_id = 'rejected'", {("overdue", "rejected")}),
+    # Sent again and again, so never due for long: by a relay that runs, to workers that don't move it.
+    (f"{SET} created_at = now() - interval '661 seconds' WHERE receipt_id = 'received'", {("undecided", "received")}),
+    (
+        f"{SET} created_at = now() - interval '661 seconds' WHERE receipt_id = 'submitting'",
+        {("undecided", "submitting")},
+    ),
 ]
 
 TIME_OUTS = ("statement_timeout", "idle_in_transaction_session_timeout")
 
 #: What looks odd and is right.
 HARMLESS = [
+    f"{SET} created_at = now() - interval '650 seconds'",
+    f"{SET} created_at = now() - interval '1 day' WHERE state NOT IN ('received', 'submitting')",
+    # A cancel of the gateway's own, however long it takes.
+    f"{SET} created_at = now() - interval '1 day', seen = 'a cancel under way' WHERE receipt_id = 'submitting'",
     # It waits its turn in a long queue.
     f"{SET} due_at = now() - interval '300 seconds' WHERE receipt_id = 'received'",
     f"{SET} due_at = now() - interval '30 seconds' WHERE receipt_id = 'rejected'",
@@ -149,12 +160,14 @@ def shop(house):
     return house
 
 
-def look_through(house):
-    return audit(house.engine, None, Console(stderr=True))
+def look_through(house, **given):
+    return audit(house.engine, None, Console(stderr=True), Circumstances(**given))
 
 
-def found(house):
-    return {(finding.check, finding.receipt_id or finding.sku) for finding in look_through(house).findings.listed}
+def found(house, **given):
+    return {
+        (finding.check, finding.receipt_id or finding.sku) for finding in look_through(house, **given).findings.listed
+    }
 
 
 def test_receipts_of_every_kind_add_up(shop):
@@ -186,6 +199,25 @@ def test_what_only_looks_odd_is_no_finding(shop, oddity):
     shop.run(oddity)
 
     assert found(shop) == set()
+
+
+def test_what_is_held_back_while_the_gateway_is_away_is_not_overdue(shop):
+    shop.run(f"{SET} due_at = now() - interval '1 hour' WHERE receipt_id IN ('rejected', 'received', 'submitting')")
+    waits = {("overdue", "rejected"), ("overdue", "received"), ("overdue", "submitting")}
+    assert found(shop) == waits
+    assert found(shop, away=True) == set()
+
+    shop.run(f"{SET} leased_until = now() - interval '1 hour' WHERE receipt_id = 'submitting'")
+    assert found(shop, away=True) == {("overdue", "submitting")}, "a dead worker's is looked at at once, even then"
+
+
+def test_a_receipt_is_undecided_for_too_long_by_the_deadline_that_is_set(shop):
+    shop.run(f"{SET} created_at = now() - interval '100 seconds' WHERE receipt_id = 'received'")
+
+    assert found(shop) == set()
+    assert found(shop, deadline=timedelta(seconds=30)) == {("undecided", "received")}
+    shop.run(f"{SET} created_at = now() - interval '700 seconds' WHERE receipt_id = 'received'")
+    assert found(shop, away=True) == {("undecided", "received")}, "that needs no gateway"
 
 
 def test_every_check_is_proven_by_some_damage():

@@ -13,6 +13,7 @@ from confirmation.states import Reason
 from tests import ledgers
 from tests.integration.test_relay_schedule import Sent, make_due
 from worker.broker.redis import make_redis
+from worker.gateway import sparing
 from worker.gateway.sparing import (
     LONGEST_PAUSE_SECONDS,
     MOST_SILENT,
@@ -156,6 +157,43 @@ def test_a_pause_of_an_hour_is_not_obeyed_to_the_end(gateway, spared, redis):
     assert pause(redis) <= LONGEST_PAUSE_SECONDS
 
 
+@pytest.mark.parametrize("silence", [NO_WORD, Silence("http 429", ended=True, retry_after_seconds=60)])
+def test_a_clock_of_redis_that_is_set_back_holds_nobody_up(gateway, spared, redis, monkeypatch, silence):
+    """As after a failover to a server whose clock is behind: what was to be waited for lies an hour ahead."""
+    gateway.answer = silence
+    look_up(spared, MOST_SILENT)
+    gateway.answer = Absent()
+    for name in ("_MAY", "_SILENT", "_WORD"):
+        script = getattr(sparing, name)
+        monkeypatch.setattr(sparing, name, script.replace("tonumber(time[1])", "(tonumber(time[1]) - 3600)"))
+
+    asked = gateway.asked
+    look_up(spared, 2)
+
+    assert gateway.asked == asked + 2
+    assert away_seconds(redis) is None
+
+
+def test_a_gateway_that_is_away_by_a_clock_that_was_set_back_is_spared_as_before(gateway, spared, redis, monkeypatch):
+    look_up(spared, MOST_SILENT + 1)
+    for name in ("_MAY", "_SILENT"):
+        script = getattr(sparing, name)
+        monkeypatch.setattr(sparing, name, script.replace("tonumber(time[1])", "(tonumber(time[1]) - 3600)"))
+    asked, began = gateway.asked, time.monotonic()
+    look_up(spared, 400)
+    took = time.monotonic() - began
+
+    assert gateway.asked <= asked + 2 + took / PROBE_SECONDS
+    assert 3500 < away_seconds(redis) < 3700, "by the clock that was set back it is away from now on"
+
+
+def test_a_gateway_that_is_away_since_a_time_ahead_is_away_for_no_time(spared, redis):
+    look_up(spared, MOST_SILENT)
+    redis.hset("payconfirm:gateway", "since", redis.time()[0] + 30)
+
+    assert away_seconds(redis) == 0
+
+
 def test_without_redis_every_call_is_made(gateway):
     nowhere = SparedGateway(gateway, make_redis("redis://127.0.0.1:1"))
 
@@ -199,6 +237,40 @@ def test_while_the_gateway_is_away_a_turn_sends_a_few_and_rests(engine):
     assert not Sweep(Schedule(engine, DEADLINE), sent, Away(1.0)).turn()
 
     assert len(sent.messages) == SENT_WHILE_AWAY
+
+
+def test_while_the_gateway_is_away_what_is_past_its_deadline_goes_first_and_all_of_it(engine):
+    """Its buyer is told at that look, gateway or not; among thousands that wait it would be minutes late."""
+    names = parked(engine, SENT_WHILE_AWAY * 4, 600)
+    late, early = names[SENT_WHILE_AWAY * 2 :], names[: SENT_WHILE_AWAY * 2]
+    make_due(engine, *early, ago="1 hour")
+    make_due(engine, *late)
+    aged(engine, late, DEADLINE)
+    sent = Sent()
+
+    Sweep(Schedule(engine, DEADLINE), sent, Away(1.0)).turn()
+
+    first = [receipt_id for receipt_id, _ in sent.messages[: len(late)]]
+    assert sorted(first) == sorted(late)
+    assert len(sent.messages) == len(late) + SENT_WHILE_AWAY
+
+
+def test_what_has_ended_or_is_before_people_is_never_too_late(engine):
+    ledger = Ledger(engine)
+    ledgers.rejected(ledger, ledgers.claimed(ledger, ledgers.order("ended")), Reason.NOT_READY, wait=timedelta())
+    make_due(engine, "ended")
+    aged(engine, ["ended"], DEADLINE)
+
+    assert Schedule(engine, DEADLINE).take_late(1) == []
+
+
+def aged(engine, names, age):
+    """Have them come in so long ago."""
+    with engine.connect() as connection:
+        connection.execute(
+            text("UPDATE payconfirm.confirmations SET created_at = created_at - :age WHERE receipt_id = ANY(:names)"),
+            {"age": age, "names": names},
+        )
 
 
 def test_when_it_is_back_what_waits_for_long_is_looked_at_now(engine):

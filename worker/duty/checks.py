@@ -1,16 +1,19 @@
 """What must add up, each check as data: a name, the sentence that it holds the books to, and the rows that break it.
 
 A check's SQL gives only what is wrong: each row names its `receipt_id` or its `sku`, and the other columns fill in the
-message. Adding a check is adding one here.
+message. It may ask for `:deadline`, an interval, and for `:away`, whether the gateway is away. Adding a check is adding
+one here.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from confirmation.answers import Seen
 from worker.duty.showing import of_each
 from worker.store.auditing import Row
 
-#: Waits are seconds long and a lease is at most 19 s: what is due for longer than this is forgotten.
+#: Waits are seconds long and a lease is at most 19 s: what is due for longer than this is forgotten. The same after a
+#: deadline: the look that finds it past is due at once.
 OVERDUE_SECONDS = 60
 #: A row never claimed waits its turn in a long queue; longer than its deadline it doesn't.
 BACKLOG_SECONDS = 900
@@ -187,7 +190,20 @@ WHERE state = 'voided' AND (due_at IS NOT NULL OR leased_until IS NOT NULL)
         f"""
 SELECT receipt_id, state, extract(epoch FROM now() - due_at)::bigint AS seconds FROM payconfirm.confirmations
 WHERE due_at < now() - CASE lane WHEN 2 THEN interval '{BACKLOG_SECONDS} seconds'
-                        ELSE interval '{OVERDUE_SECONDS} seconds' END ORDER BY due_at
+                        ELSE interval '{OVERDUE_SECONDS} seconds' END
+  AND NOT (:away AND lane > 0)  -- held back until the gateway is there again
+ORDER BY due_at
+""",
+    ),
+    # What is sent is due a little later each time, so nothing that only waits for a worker is ever overdue.
+    Check(
+        "undecided",
+        f"{OVERDUE_SECONDS} s after its deadline a receipt has ended, or people are asked",
+        "{state}, {seconds} s after it came in",
+        f"""
+SELECT receipt_id, state, extract(epoch FROM now() - created_at)::bigint AS seconds FROM payconfirm.confirmations
+WHERE state IN ('received', 'submitting') AND seen IS DISTINCT FROM '{Seen.CANCEL_UNDER_WAY}'
+  AND created_at < now() - :deadline - interval '{OVERDUE_SECONDS} seconds' ORDER BY created_at
 """,
     ),
 )

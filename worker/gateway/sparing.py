@@ -32,11 +32,17 @@ SPARED = Silence("not asked: the gateway is away", ended=True, asked=False)
 
 _KEY = "payconfirm:gateway"
 
-_NOW = """
+#: A time that lies further ahead than any that is ever written means that Redis's clock was set back, or that another
+#: server took over: waiting for it might take hours, so it counts as now.
+_NOW = f"""
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local function read(name) return tonumber(redis.call('HGET', KEYS[1], name) or '0') end
 local function write(name, value) redis.call('HSET', KEYS[1], name, string.format('%.6f', value)) end
+local function read(name)
+    local at = tonumber(redis.call('HGET', KEYS[1], name) or '0')
+    if at > now + {LONGEST_PAUSE_SECONDS} + 1 then at = now write(name, at) end
+    return at
+end
 """
 
 #: Counts a call without a word; says 1 where the gateway is away from now on. `paused` is the gateway's own wish, which
@@ -77,7 +83,7 @@ end
 local since = read('since')
 redis.call('DEL', KEYS[1])
 if since == 0 then return '-' end
-return string.format('%.1f', now - since)
+return string.format('%.1f', math.max(now - since, 0))
 """
 )
 
@@ -144,4 +150,4 @@ def away_seconds(redis: Redis) -> float | None:
         seconds, microseconds = redis.time()
     except RedisError:
         return None
-    return seconds + microseconds / 1_000_000 - float(since)
+    return max(seconds + microseconds / 1_000_000 - float(since), 0.0)

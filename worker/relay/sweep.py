@@ -11,9 +11,9 @@ from worker.store.schedule import Due, Lane, Schedule
 SHORT_QUEUE = 200
 #: The same for rows never claimed, whose own message may still wait there: near the end of it, so that few have two.
 SHORT_NEW_QUEUE = 50
-#: While the gateway is away a turn sends so many: enough to ask whether it is back, and to tell people what is too
-#: late. All others wait in their rows, and come in order when it is back.
-SPARED = 10
+#: While the gateway is away a turn sends all that is past its deadline, since that ends or is put before people without
+#: a word of the gateway; and of each lane so many. All others wait in their rows, and come in order when it is back.
+SPARED = 50
 #: What was parked in the last seconds before it was known to be away, is woken too.
 _JUST_BEFORE_SECONDS = 60.0
 
@@ -32,6 +32,7 @@ class Sweep:
         away = self._away()
         if away is not None:
             self._was_away = away
+            self._send(self._schedule.take_late(SHORT_QUEUE))
             for lane in Lane:
                 self._send(self._schedule.take(lane, SPARED))
             return False

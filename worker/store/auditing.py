@@ -64,10 +64,10 @@ class Snapshot:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def stream(self, statement: str) -> Iterator[Row]:
+    def stream(self, statement: str, values: Row | None = None) -> Iterator[Row]:
         """Give the rows one after the other; only some of them are in memory at once."""
         options = {"stream_results": True, "yield_per": _ROWS_AT_ONCE}
-        for row in self._connection.execute(text(statement), execution_options=options):
+        for row in self._connection.execute(text(statement), values, execution_options=options):
             yield row._asdict()
 
     def states(self) -> dict[str, int]:

@@ -42,6 +42,19 @@ FROM due WHERE c.receipt_id = due.receipt_id
 RETURNING c.receipt_id, c.fence
 """
 
+#: What is past its deadline is told so, or people are asked, at its next look, whatever the gateway says or doesn't.
+_TAKE_LATE = """
+WITH due AS (
+    SELECT receipt_id FROM payconfirm.confirmations
+    WHERE lane IN (:parked, :never_claimed) AND due_at <= clock_timestamp()
+      AND state IN ('received', 'submitting') AND created_at <= clock_timestamp() - CAST(:deadline AS interval)
+    ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED
+)
+UPDATE payconfirm.confirmations c SET due_at = clock_timestamp() + CAST(:after AS interval)
+FROM due WHERE c.receipt_id = due.receipt_id
+RETURNING c.receipt_id, c.fence
+"""
+
 #: However long the queue is, a row never claimed is sent once more when half its deadline is gone, and at its end.
 _TAKE_OVERDUE = """
 WITH due AS (
@@ -80,11 +93,17 @@ class Schedule:
 
     def __init__(self, engine: Engine, deadline: timedelta) -> None:
         self._engine = engine
+        self._deadline = deadline
         self._half = deadline / 2
 
     def take(self, lane: Lane, most: int) -> list[Due]:
         """Take up to so many rows that are due; another relay never takes the same ones."""
         return self._run(_TAKE, {"lane": lane, "most": most, "after": SENT_AGAIN_AFTER})
+
+    def take_late(self, most: int) -> list[Due]:
+        """Take up to so many undecided rows that are due and past their deadline, the oldest first."""
+        lanes = {"parked": Lane.PARKED, "never_claimed": Lane.NEVER_CLAIMED}
+        return self._run(_TAKE_LATE, lanes | {"deadline": self._deadline, "most": most, "after": SENT_AGAIN_AFTER})
 
     def take_overdue(self, most: int) -> list[Due]:
         """Take rows never claimed that have been due for half their deadline."""

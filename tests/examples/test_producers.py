@@ -3,13 +3,15 @@
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
+import psycopg2
 import pytest
 import requests
 
-from tests.examples.languages import LANGUAGES, ROOT, Folders, run
+from tests.examples.languages import LANGUAGES, ROOT, run
 from tests.examples.middleman import AWAY, FORGE, LOSE, RETRY_AFTER_SECONDS, TOO_FAST, between
 from tests.houses import standing
 
@@ -19,7 +21,7 @@ ODD = r'주문 "1001" \ 가'
 
 
 @dataclass(frozen=True)
-class Broker:
+class Other:
     """A producer that goes past the HTTP door."""
 
     language: str
@@ -27,16 +29,12 @@ class Broker:
 
 
 BY_HTTP = [*LANGUAGES]
-BY_BROKER = {
-    "node by celery-node": Broker("node", ("node", "order-by-celery.js")),
-    "python by payconfirm.Client": Broker("python", (sys.executable, "order_by_client.py")),
+OTHER_DOORS = {
+    "node by celery-node": Other("node", ("node", "order-by-celery.js")),
+    "python by payconfirm.Client": Other("python", (sys.executable, "order_by_client.py")),
+    "python by SQL": Other("python", (sys.executable, "order_by_sql.py")),
 }
-EVERY = [*BY_HTTP, *BY_BROKER]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    return Folders(tmp_path_factory.mktemp("producers"))
+EVERY = [*BY_HTTP, *OTHER_DOORS]
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +67,7 @@ class Shop:
             "PAYCONFIRM_KEY": self._house.keys.api,
             "BROKER_URL": self._house.addresses.redis_url,
             "REDIS_URL": self._house.addresses.redis_url,
+            "DATABASE_URL": self._house.addresses.database_url,
             "PYTHONPATH": str(ROOT) if "Client" in producer else "",
             **variables,
         }
@@ -78,8 +77,21 @@ class Shop:
         if producer in LANGUAGES:
             return LANGUAGES[producer].order, self._folders.of(producer)
         if producer == "node by celery-node":
-            return BY_BROKER[producer].command, self._folders.of_celery_node()
-        return BY_BROKER[producer].command, self._folders.of(BY_BROKER[producer].language)
+            return OTHER_DOORS[producer].command, self._folders.of_celery_node()
+        return OTHER_DOORS[producer].command, self._folders.of(OTHER_DOORS[producer].language)
+
+    def orders(self, order_id):
+        """How many orders of this name the shop's own table has."""
+        return self._ask("SELECT count(*) FROM orders WHERE id = %s", order_id)[0][0]
+
+    def make_orders(self):
+        self._ask("CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL)")
+
+    def _ask(self, statement, *values):
+        with closing(psycopg2.connect(self._house.addresses.database_url)) as connection, connection:
+            cursor = connection.cursor()
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
 
     def result(self, receipt_id):
         headers = {"Authorization": f"Bearer {self._house.keys.api}"}
@@ -91,7 +103,9 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def shop(house, folders):
-    return Shop(house, folders)
+    shop = Shop(house, folders)
+    shop.make_orders()
+    return shop
 
 
 def printed(ended):
@@ -209,3 +223,12 @@ def test_a_result_of_another_order_ships_nothing(language, shop, middleman):
 
     assert (ended.code, ended.out) == (REFUSED, ""), ended
     assert "not shipped" in ended.complaints
+
+
+def test_an_order_that_is_refused_by_sql_isn_t_in_the_shop_s_table_either(shop, confirmed):
+    receipt_id, order_id, _ = confirmed("python by SQL")
+
+    refused = shop.order("python by SQL", receipt_id, "another order")
+
+    assert refused.code == REFUSED, refused
+    assert (shop.orders(order_id), shop.orders("another order")) == (1, 0)

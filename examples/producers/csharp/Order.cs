@@ -1,8 +1,9 @@
-// Has the payment of one order confirmed over HTTP, with .NET's own libraries alone (or Mono's: see README.md).
+// Has the payment of one order confirmed over HTTP, with .NET's own libraries alone (or Mono's).
 //
+//   mcs -r:System.Net.Http.dll -r:System.Runtime.Serialization.dll Order.cs   (.NET: in a console project)
 //   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… mono Order.exe RECEIPT_ID ORDER_ID AMOUNT
 //
-// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
 using System;
 using System.Collections.Generic;
 using System.IO;

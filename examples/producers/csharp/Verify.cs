@@ -1,8 +1,9 @@
-// Checks a callback's signature as Standard Webhooks says, with .NET's own libraries alone (or Mono's: see README.md).
+// Checks a callback's signature as Standard Webhooks says, with .NET's own libraries alone (or Mono's).
 //
+//   mcs -r:System.Net.Http.dll -r:System.Runtime.Serialization.dll Verify.cs   (.NET: in a console project)
 //   WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… mono Verify.exe < body
 //
-// The three headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
+// The headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
 using System;
 using System.IO;
 using System.Linq;
@@ -41,27 +42,28 @@ static class Verify
         return 0;
     }
 
-    /// <summary>Says why this isn't ours; null when one of our secrets signed exactly this body, and just now.</summary>
+    /// <summary>Says why this isn't ours; null where a secret of ours signed exactly this body, and just now.</summary>
     static string WrongWith(string id, string timestamp, string signatures, string secrets, byte[] body)
     {
         long seconds;
         if (!long.TryParse(timestamp, out seconds)
             || Math.Abs(DateTimeOffset.UtcNow.ToUnixTimeSeconds() - seconds) > ToleranceSeconds)
-            return "its timestamp is missing or more than five minutes off: somebody may be replaying it";
+            return "its timestamp is missing or over five minutes off: it may be a replay";
         var signed = Encoding.UTF8.GetBytes($"{id}.{timestamp}.").Concat(body).ToArray();
-        foreach (var secret in secrets.Split(Blank, StringSplitOptions.RemoveEmptyEntries)) // several while one is being replaced
+        // several while one is being replaced
+        foreach (var secret in secrets.Split(Blank, StringSplitOptions.RemoveEmptyEntries))
         {
             using (var hmac = new HMACSHA256(Convert.FromBase64String(secret.Replace("whsec_", ""))))
             {
                 var expected = "v1," + Convert.ToBase64String(hmac.ComputeHash(signed));
-                if (signatures.Split(Blank).Any(signature => SameInConstantTime(signature, expected))) return null;
+                if (signatures.Split(Blank).Any(signature => FixedTimeEquals(signature, expected))) return null;
             }
         }
         return "no signature of it is ours";
     }
 
     // .NET has CryptographicOperations.FixedTimeEquals for this; Mono and .NET Framework don't.
-    static bool SameInConstantTime(string one, string other)
+    static bool FixedTimeEquals(string one, string other)
     {
         if (one.Length != other.Length) return false;
         var difference = 0;

@@ -3,7 +3,7 @@
 #
 #   WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… bash verify.sh < body
 #
-# The three headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
+# The headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
 # openssl takes its key as an argument, which others on this machine can read while it runs: a tool for your own desk.
 set -euf -o pipefail # -f: a header never names files
 
@@ -18,7 +18,7 @@ sha256() { openssl dgst -sha256 -r | cut -d' ' -f1; }
 
 [[ ${WEBHOOK_TIMESTAMP:-} =~ ^[0-9]{1,12}$ ]] || not_ours "its timestamp is missing or no number"
 off=$(($(date +%s) - 10#$WEBHOOK_TIMESTAMP))
-((${off#-} <= tolerance_seconds)) || not_ours "its timestamp is more than five minutes off: somebody may be replaying it"
+((${off#-} <= tolerance_seconds)) || not_ours "its timestamp is over five minutes off: it may be a replay"
 
 body=$(mktemp) # the bytes: bash would lose some, and JSON written anew has another signature
 trap 'rm -f "$body"' EXIT

@@ -12,9 +12,9 @@ import java.util.Map;
 /**
  * Has the payment of one order confirmed over HTTP, with the JDK (17 or later) alone.
  *
- * <pre>javac *.java && PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… java Order RECEIPT_ID ORDER_ID AMOUNT</pre>
+ * <pre>javac *.java; PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… java Order RECEIPT_ID ORDER_ID AMOUNT</pre>
  *
- * Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+ * Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
  */
 final class Order {
     private static final String CONFIRMATIONS = System.getenv("PAYCONFIRM_URL") + "/v1/confirmations";
@@ -86,7 +86,8 @@ final class Order {
             }
             Thread.sleep(Duration.ofSeconds(pause).toMillis());
         }
-        throw new IOException("still no answer: send the same order again later, and tell the buyer neither yes nor no");
+        throw new IOException(
+                "still no answer: send the same order again later, and tell the buyer neither yes nor no");
     }
 
     private static String explain(int status, Map<String, Object> problem) {

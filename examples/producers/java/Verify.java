@@ -14,7 +14,7 @@ import javax.crypto.spec.SecretKeySpec;
  *
  * <pre>WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… java Verify < body</pre>
  *
- * The three headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
+ * The headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
  */
 final class Verify {
     private static final Duration TOLERANCE = Duration.ofMinutes(5);
@@ -32,15 +32,18 @@ final class Verify {
         System.out.println(event.get("type") + " " + event.get("subject"));
     }
 
-    /** Says why this isn't ours; null when one of our secrets signed exactly this body, and just now. */
+    /** Says why this isn't ours; null where a secret of ours signed exactly this body, and just now. */
     static String wrongWith(String id, String timestamp, String signatures, String secrets, byte[] body)
             throws GeneralSecurityException {
         if (!timestamp.matches("\\d{1,12}")
                 || Duration.between(Instant.ofEpochSecond(Long.parseLong(timestamp)), Instant.now()).abs()
                         .compareTo(TOLERANCE) > 0) {
-            return "its timestamp is missing or more than five minutes off: somebody may be replaying it";
+            return "its timestamp is missing or over five minutes off: it may be a replay";
         }
-        for (String secret : secrets.trim().split(" +")) { // several while one is being replaced
+        for (String secret : secrets.split(" ")) { // several while one is being replaced
+            if (secret.isEmpty()) {
+                continue;
+            }
             Mac mac = Mac.getInstance("HmacSHA256");
             mac.init(new SecretKeySpec(Base64.getDecoder().decode(secret.replaceFirst("^whsec_", "")), "HmacSHA256"));
             mac.update((id + "." + timestamp + ".").getBytes(StandardCharsets.UTF_8));

@@ -2,7 +2,7 @@
 //
 //   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… node order.js RECEIPT_ID ORDER_ID AMOUNT
 //
-// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
 import { setTimeout as sleep } from "node:timers/promises";
 
 const confirmations = `${process.env.PAYCONFIRM_URL}/v1/confirmations`;

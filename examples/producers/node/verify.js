@@ -2,7 +2,7 @@
 //
 //   WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… node verify.js < body
 //
-// The three headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
+// The headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 
@@ -11,7 +11,7 @@ const TOLERANCE_SECONDS = 300;
 // Throw unless one of our secrets signed exactly this body, and just now.
 export function verify({ id, timestamp, signature, secrets, body }) {
   if (!/^\d+$/.test(timestamp) || Math.abs(Date.now() / 1000 - Number(timestamp)) > TOLERANCE_SECONDS)
-    throw new Error("its timestamp is missing or more than five minutes off: somebody may be replaying it");
+    throw new Error("its timestamp is missing or over five minutes off: it may be a replay");
   const signatures = signature.split(" ").map((each) => Buffer.from(each));
   const ours = secrets.split(" ").filter(Boolean).map((secret) => { // several while one is being replaced
     const key = Buffer.from(secret.replace(/^whsec_/, ""), "base64");

@@ -3,7 +3,7 @@
 //
 //   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… php order.php RECEIPT_ID ORDER_ID AMOUNT
 //
-// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
 declare(strict_types=1);
 
 const TRIES = 30;
@@ -16,7 +16,7 @@ function give_up(int $code, string $message): never
     exit($code);
 }
 
-/** Send one request; give the answer's status, headers (names in lower case) and JSON, or null where none came whole. */
+/** Send one request; give the answer's status, headers (in lower case) and JSON, or null where none came whole. */
 function send(string $url, ?array $document): ?array
 {
     $context = stream_context_create(['http' => [

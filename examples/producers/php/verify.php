@@ -3,7 +3,7 @@
 //
 //   WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… php verify.php < body
 //
-// The three headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
+// The headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
 // In a web server the headers are $_SERVER['HTTP_WEBHOOK_ID'] and so on, and the body is php://input.
 declare(strict_types=1);
 
@@ -13,9 +13,10 @@ const TOLERANCE_SECONDS = 300;
 function verify(string $id, string $timestamp, string $signatures, string $secrets, string $body): void
 {
     if (!ctype_digit($timestamp) || abs(time() - (int) $timestamp) > TOLERANCE_SECONDS) {
-        throw new RuntimeException('its timestamp is missing or more than five minutes off: somebody may be replaying it');
+        throw new RuntimeException('its timestamp is missing or over five minutes off: it may be a replay');
     }
-    foreach (preg_split('/ +/', $secrets, flags: PREG_SPLIT_NO_EMPTY) as $secret) { // several while one is being replaced
+    // several while one is being replaced
+    foreach (preg_split('/ +/', $secrets, flags: PREG_SPLIT_NO_EMPTY) as $secret) {
         $key = base64_decode(preg_replace('/^whsec_/', '', $secret));
         $expected = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$timestamp.$body", $key, true));
         foreach (explode(' ', $signatures) as $signature) {

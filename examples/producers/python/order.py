@@ -2,7 +2,7 @@
 
 PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… python order.py RECEIPT_ID ORDER_ID AMOUNT
 
-Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
 """
 
 import argparse
@@ -63,12 +63,11 @@ def refuse(status: int, problem: dict[str, Any]) -> NoReturn:
     sys.exit(2)
 
 
-def main(receipt_id: str, order_id: str, amount: int) -> None:
-    """Hand the order in, wait for its result, and ship only what is really paid."""
-    result = ask(CONFIRMATIONS, {"receipt_id": receipt_id, "order_id": order_id, "amount": amount})
+def finish(order: dict[str, Any], result: dict[str, Any]) -> NoReturn:
+    """Wait until the result is final, and ship only what is really paid."""
     while not result["final"]:
-        result = ask(f"{CONFIRMATIONS}/{receipt_id}?wait=25")
-    if (result["order_id"], result["amount"]) != (order_id, amount):
+        result = ask(f"{CONFIRMATIONS}/{order['receipt_id']}?wait=25")
+    if (result["order_id"], result["amount"]) != (order["order_id"], order["amount"]):
         print(f"not shipped: the receipt belongs to {result['order_id']}, {result['amount']}", file=sys.stderr)
         sys.exit(2)
     print(json.dumps(result, ensure_ascii=False))
@@ -80,4 +79,5 @@ if __name__ == "__main__":
     parser.add_argument("receipt_id")
     parser.add_argument("order_id")
     parser.add_argument("amount", type=int, help="in won")
-    main(**vars(parser.parse_args()))
+    order = vars(parser.parse_args())
+    finish(order, ask(CONFIRMATIONS, order))

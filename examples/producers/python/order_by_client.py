@@ -1,8 +1,8 @@
 """Have the payment of one order confirmed through the broker, with payconfirm's own client.
 
-BROKER_URL=redis://127.0.0.1:6379 REDIS_URL=redis://127.0.0.1:6379 python order_by_client.py RECEIPT_ID ORDER_ID AMOUNT
+BROKER_URL=redis://127.0.0.1 REDIS_URL=redis://127.0.0.1 python order_by_client.py RECEIPT_ID ORDER_ID AMOUNT
 
-Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing is known.
+Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
 WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… python verify.py < body
 
-The three headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
+The headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
 """
 
 import base64
@@ -18,7 +18,7 @@ TOLERANCE_SECONDS = 300
 def verify(webhook_id: str, timestamp: str, signatures: str, secrets: str, body: bytes) -> None:
     """Raise ValueError unless one of our secrets signed exactly this body, and just now."""
     if not (timestamp.isdecimal() and abs(time.time() - int(timestamp)) <= TOLERANCE_SECONDS):
-        raise ValueError("its timestamp is missing or more than five minutes off: somebody may be replaying it")
+        raise ValueError("its timestamp is missing or over five minutes off: it may be a replay")
     signed = f"{webhook_id}.{timestamp}.".encode() + body
     for secret in secrets.split():  # several while one is being replaced
         key = base64.b64decode(secret.removeprefix("whsec_"))

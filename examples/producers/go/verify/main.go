@@ -2,7 +2,7 @@
 //
 //	WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… go run ./verify < body
 //
-// The three headers and the body exactly as they came. It prints the event's type and receipt, or ends with 1 and the
+// The headers and the body exactly as they came. It prints the event's type and receipt, or ends with 1 and the
 // reason.
 package main
 
@@ -26,7 +26,7 @@ const tolerance = 5 * time.Minute
 func verify(id, timestamp, signatures, secrets string, body []byte) error {
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil || time.Since(time.Unix(seconds, 0)).Abs() > tolerance {
-		return errors.New("its timestamp is missing or more than five minutes off: somebody may be replaying it")
+		return errors.New("its timestamp is missing or over five minutes off: it may be a replay")
 	}
 	for _, secret := range strings.Fields(secrets) { // several while one is being replaced
 		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))

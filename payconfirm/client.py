@@ -80,11 +80,13 @@ class Client:
     ) -> Self:
         """Build a client. A Redis broker's results are read from the same Redis unless `result_url` says otherwise.
 
-        `transport_options` are kombu's, such as `{"master_name": "mymaster"}` for `sentinel://`.
+        Redis behind Sentinels is `sentinel://:password@one:26379,two:26379/0?master_name=…`, here and there.
+        `transport_options` are kombu's own.
         """
-        if result_url is None and broker_url.startswith(("redis://", "rediss://")):
+        if result_url is None and broker_url.startswith(("redis://", "rediss://", "sentinel://")):
             result_url = broker_url
-        return cls(Broker(broker_url, transport_options), Results(result_url) if result_url else None)
+        master_name = (transport_options or {}).get("master_name")
+        return cls(Broker(broker_url, transport_options), Results(result_url, master_name) if result_url else None)
 
     def enqueue(self, document: Mapping[str, Any] | OrderDocument | str | bytes) -> Ticket:
         """Return once the broker has the document. Enqueuing the same document again is the same job.

@@ -12,7 +12,9 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 from kombu.pools import ProducerPool
 
+from payconfirm import rabbitmq
 from payconfirm.errors import BrokerUnavailable
+from payconfirm.sentinel import for_kombu
 from payconfirm.wire import QUEUE, TASK, task_id
 
 _SCHEMES = ("redis", "rediss", "sentinel", "amqp", "amqps")
@@ -35,7 +37,9 @@ ANSWER_SECONDS = 2.0
 _RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 
 _REDIS_OPTIONS = {"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": ANSWER_SECONDS, "socket_keepalive": True}
-_AMQP_OPTIONS = {"confirm_publish": True, "read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
+_AMQP_OPTIONS = {"confirm_publish": True, "write_timeout": ANSWER_SECONDS}
+#: kombu's own of these two would wait for ever for some of RabbitMQ's answers.
+_TRANSPORTS = {"amqp": rabbitmq.Transport, "amqps": rabbitmq.SSLTransport}
 
 
 class Broker:
@@ -46,11 +50,13 @@ class Broker:
         if scheme not in _SCHEMES:
             raise ValueError(f"the broker's URL begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}")
         options = _AMQP_OPTIONS if scheme.startswith("amqp") else _REDIS_OPTIONS
+        address, options = for_kombu(url, {**options, **_RETRY, **(transport_options or {})})
         # Not the app's own connection: CELERY_BROKER_URL in the environment, which is the shop's, would win over ours.
         self._connection = Connection(
-            url,
+            address,
+            transport=_TRANSPORTS.get(scheme),
             connect_timeout=CONNECT_SECONDS,
-            transport_options={**options, **_RETRY, **(transport_options or {})},
+            transport_options=options,
             ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if scheme == "rediss" else False,
         )
         self._connections = self._connection.Pool(limit=POOL_SIZE)

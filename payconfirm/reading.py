@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from payconfirm.errors import InvalidOrder, NotFinal, ResultsUnavailable
 from payconfirm.result import ResultDocument
+from payconfirm.sentinel import is_sentinel, read_sentinels
 from payconfirm.wire import result_key
 
 #: How long connecting and one answer may take, and so by how much a wait can outlast its time when the store is silent.
@@ -30,14 +31,15 @@ AWAY_PAUSE_SECONDS = 0.5
 class Results:
     """The result store as a producer sees it. Opens no connection before the first question; threads may share it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, master_name: str | None = None) -> None:
         # No retries inside a call, which would multiply the times above: `wait` asks again, `read` says so at once.
-        self._redis = Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_SECONDS,
-            socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        options: dict[str, Any] = {
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": ANSWER_SECONDS,
+            "retry": Retry(NoBackoff(), 0),
+        }
+        behind = read_sentinels(url, master_name) if is_sentinel(url) else None
+        self._redis = behind.master(**options) if behind else Redis.from_url(url, **options)
 
     def read(self, receipt_id: str) -> ResultDocument | None:
         """Give the result document, or None where nothing final is stored; never waits."""

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 SCHEME = "sentinel"
 PORT = 26379
@@ -52,6 +54,12 @@ class Sentinels:
         """What the master is told first."""
         login = {"username": self.username, "password": self.password}
         return {"db": self.database, **{name: value for name, value in login.items() if value}}
+
+    def master(self, **options: Any) -> Redis:  # noqa: ANN401 — redis-py's own
+        """Build a client of whoever is the master; each new connection asks the Sentinels anew."""
+        asked = Sentinel(self.hosts, sentinel_kwargs=self.asking)
+        client: Redis = asked.master_for(self.master_name, **self.login, **options)
+        return client
 
     @property
     def kombu_url(self) -> str:

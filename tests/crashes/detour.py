@@ -18,6 +18,8 @@ class Detour(socketserver.ThreadingTCPServer):
 
     def __init__(self, port):
         super().__init__(("127.0.0.1", 0), Passage)
+        self.silent = False
+        self._passages = []
         self.leads_to(port)
 
     def leads_to(self, port):
@@ -28,6 +30,18 @@ class Detour(socketserver.ThreadingTCPServer):
     def port(self):
         return self.server_address[1]
 
+    def falls_silent(self):
+        """Carry nothing any more, and end nothing: neither what is there now, nor what comes."""
+        self.silent = True
+
+    def cut(self):
+        """End every connection that there is."""
+        while self._passages:
+            _end(self._passages.pop())
+
+    def notice(self, *sockets):
+        self._passages += sockets
+
     def handle_error(self, request, client_address):
         """Say nothing: a server that is gone is the point."""
 
@@ -37,19 +51,24 @@ class Passage(socketserver.BaseRequestHandler):
 
     def handle(self):
         with socket.create_connection(self.server.target) as server:
-            back = threading.Thread(target=_carry, args=(server, self.request), daemon=True)
+            self.server.notice(self.request)
+            back = threading.Thread(target=self._carry, args=(server, self.request), daemon=True)
             back.start()
-            _carry(self.request, server)
+            self._carry(self.request, server)
             back.join()
 
-
-def _carry(source, sink):
-    with suppress(OSError):
-        while chunk := source.recv(CHUNK):
-            sink.sendall(chunk)
-    for end in (source, sink):  # whoever waits at the other end of either hears of it
+    def _carry(self, source, sink):
         with suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+            while chunk := source.recv(CHUNK):
+                if not self.server.silent:
+                    sink.sendall(chunk)
+        for end in (source, sink):  # whoever waits at the other end of either hears of it
+            _end(end)
+
+
+def _end(connection):
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
-from redis.sentinel import Sentinel
 
 from payconfirm.sentinel import is_sentinel, read_sentinels
 
@@ -37,10 +36,7 @@ def make_redis(url: str) -> Redis:
     retry = Retry(NoBackoff(), 0, supported_errors=_GIVE_UP)
     if not is_sentinel(url):
         return Redis.from_url(url, **_TIMES, retry=retry, decode_responses=True)
-    behind = read_sentinels(url)
-    asked = Sentinel(behind.hosts, sentinel_kwargs=behind.asking)
-    client: Redis = asked.master_for(behind.master_name, **behind.login, **_TIMES, retry=retry, decode_responses=True)
-    return client
+    return read_sentinels(url).master(**_TIMES, retry=retry, decode_responses=True)
 
 
 def make_async_redis(url: str) -> redis.asyncio.Redis:

@@ -35,6 +35,8 @@ WHY = {
     "delivery_limit": "RabbitMQ gave it up: it was delivered again and again, and nobody acknowledged it",
     "expired": "it expired in its queue",
 }
+#: RabbitMQ's own headers that are others each time a message is taken.
+COUNTS = ("x-delivery-count", "x-acquired-count")
 _CONNECT = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
@@ -129,7 +131,8 @@ def _died(headers: dict[str, Any]) -> str:
 def _letter(message: Message, died: str, reason: str) -> DeadLetter:
     body = message.body
     raw = body.encode(errors="surrogatepass") if isinstance(body, str) else bytes(body or b"")
-    what = hashlib.sha256(raw + repr(message.headers).encode(errors="surrogatepass")).hexdigest()
+    same = {name: value for name, value in message.headers.items() if name not in COUNTS}
+    what = hashlib.sha256(raw + repr(same).encode(errors="surrogatepass")).hexdigest()
     why = WHY.get(died, f"RabbitMQ gave it up: {died}")
     return DeadLetter(
         source="celery",

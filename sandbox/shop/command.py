@@ -54,7 +54,9 @@ async def _serve(orders: Orders, port: int) -> None:
     operator_key = environment.get("PAYCONFIRM_OPERATOR_KEY")
     payconfirm = Payconfirm(environment["PAYCONFIRM_URL"], environment["PAYCONFIRM_KEY"], operator_key)
     try:
-        await serve(Shop(orders, payconfirm, Window(environment["BOOTPAY_URL"])), port)
+        await serve(
+            Shop(orders, payconfirm, Window(environment["BOOTPAY_URL"]), environment.get("CALLBACK_SECRET")), port
+        )
     finally:
         await payconfirm.close()
         orders.close()

@@ -24,6 +24,7 @@ FIND = text("""
 SELECT order_id, buyer, sku, amount, receipt_id, outcome FROM shop.checkouts
 WHERE order_id = :order_id AND browser = :browser
 """)
+OUTCOME = text("SELECT outcome FROM shop.checkouts WHERE order_id = :order_id")
 TAKE_RECEIPT = text("""
 UPDATE shop.checkouts SET receipt_id = :receipt_id
 WHERE order_id = :order_id AND (receipt_id IS NULL OR receipt_id = :receipt_id)
@@ -54,10 +55,11 @@ class Order:
     #: The latest final result document that the shop was told.
     outcome: dict[str, Any] | None
 
-    def paid_with(self, receipt_id: str) -> dict[str, Any]:
+    def paid_with(self, receipt_id: str, callback_url: str | None) -> dict[str, Any]:
         """Write the order document: what the shop wants to be paid, whatever the browser says."""
         items = [{"sku": self.sku, "quantity": 1}]
-        return {"receipt_id": receipt_id, "order_id": self.order_id, "amount": self.amount, "items": items}
+        document = {"receipt_id": receipt_id, "order_id": self.order_id, "amount": self.amount, "items": items}
+        return document | ({"callback_url": callback_url} if callback_url else {})
 
 
 class ReceiptTaken(Exception):
@@ -113,6 +115,12 @@ class Orders:
         with self._engine.begin() as connection:
             if connection.execute(RECORD, named | {"outcome": json.dumps(result)}).rowcount:
                 connection.execute(SAY_SO, named | {"status": STATUS[result["state"]]})
+
+    def outcome(self, order_id: str) -> dict[str, Any] | None:
+        """Read the latest final result that the shop was told of an order."""
+        with self._engine.begin() as connection:
+            kept: dict[str, Any] | None = connection.execute(OUTCOME, {"order_id": order_id}).scalar_one_or_none()
+        return kept
 
     def close(self) -> None:
         """Close the connections."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.shop import pages
+from sandbox.shop import callbacks, pages
 from sandbox.shop.orders import Order, Orders, ReceiptTaken
 from sandbox.shop.payconfirm_http import WAIT_SECONDS, Away, Payconfirm, Refused
 from sandbox.shop.shelf import GOODS
@@ -25,7 +25,8 @@ SESSION_COOKIE = "session"
 RECEIPT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: A name, in any language: no control characters, no line breaks, nothing that turns text round.
 BUYER = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]{1,60}")
-LARGEST_BODY_BYTES = 4096
+#: A callback with the largest metadata fits.
+LARGEST_BODY_BYTES = 64 * 1024
 #: Between two tries to reach a payconfirm that is away.
 AWAY_SECONDS = 1.0
 #: What still waits for an outcome when the server ends comes again by itself.
@@ -39,10 +40,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Shop:
     """The shop's routes, over what it remembers and whom it asks."""
 
-    def __init__(self, orders: Orders, payconfirm: Payconfirm, window: Window) -> None:
+    #: Where payconfirm calls back; known once the server listens. Without a secret nobody is asked to.
+    callback_url: str | None = None
+
+    def __init__(self, orders: Orders, payconfirm: Payconfirm, window: Window, callback_secret: str | None) -> None:
         self._orders = orders
         self._payconfirm = payconfirm
         self._window = window
+        self.callback_secret = callback_secret
 
     async def items(self, _: web.Request) -> web.Response:
         """Say what is sold, at which price, and how much is left (null where that isn't known)."""
@@ -72,7 +77,7 @@ class Shop:
             raise _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "receipt_id: 1 to 64 of A-Z a-z 0-9 _ -")
         try:
             await asyncio.to_thread(self._orders.take_receipt, order.order_id, receipt_id)
-            await self._payconfirm.enqueue(order.paid_with(receipt_id))
+            await self._payconfirm.enqueue(order.paid_with(receipt_id, self.callback_url))
         except ReceiptTaken:
             raise _problem(
                 HTTPStatus.CONFLICT, "this order is paid with another receipt, or this receipt pays another order"
@@ -100,6 +105,18 @@ class Shop:
                 told = news
         return stream
 
+    async def called_back(self, request: web.Request) -> web.Response:
+        """Keep what payconfirm says has become of a payment. Whoever repeats it changes nothing."""
+        if not self.callback_secret:
+            raise _problem(HTTPStatus.NOT_FOUND, "this shop asks for no callbacks")
+        try:
+            result = callbacks.final_result(await request.read(), request.headers, self.callback_secret)
+        except callbacks.CallbackRefused as refused:
+            raise _problem(HTTPStatus.UNAUTHORIZED, str(refused)) from refused
+        if result:
+            await asyncio.to_thread(self._orders.record, result)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
     async def authorise(self, request: web.Request) -> web.Response:
         """Sandbox only: what Bootpay's payment window does between itself and Bootpay."""
         order = await self._own_order(request)
@@ -118,7 +135,7 @@ class Shop:
             result = order.outcome
             try:
                 if (now := await self._payconfirm.result(receipt_id, wait_seconds=wait_seconds)) is None:
-                    await self._payconfirm.enqueue(order.paid_with(receipt_id))
+                    await self._payconfirm.enqueue(order.paid_with(receipt_id, self.callback_url))
                 result, wait_seconds = now or result, WAIT_SECONDS
             except Refused:
                 await asyncio.to_thread(self._orders.forget_receipt, order.order_id, receipt_id)
@@ -126,6 +143,7 @@ class Shop:
                 continue
             except Away:
                 await asyncio.sleep(AWAY_SECONDS)
+                result = await asyncio.to_thread(self._orders.outcome, order.order_id)  # a callback may have come
             if result and result["final"]:
                 await asyncio.to_thread(self._orders.record, result)
             yield _shown(order, result)
@@ -215,6 +233,7 @@ def build_app(shop: Shop) -> web.Application:
             web.post("/orders", shop.place),
             web.post("/orders/{order_id}/pay", shop.pay),
             web.get("/orders/{order_id}/events", shop.events),
+            web.post(callbacks.PATH, shop.called_back),
             web.post("/sandbox/window/{order_id}", shop.authorise),
         ]
     )
@@ -231,7 +250,9 @@ async def serve(shop: Shop, port: int) -> None:
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port).start()
-        print(f"shop: http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        shop.callback_url = url + callbacks.PATH if shop.callback_secret else None
+        print(f"shop: {url}", flush=True)
         await told_to_end.wait()
     finally:
         await runner.cleanup()

@@ -196,7 +196,10 @@ function describe(news) {
     case "missing": return [word("noOrderTitle"), word("noOrderText"), ""];
     case "placed": return [word("placedTitle"), word(news.refused ? "conflictText" : "placedText"), ""];
     case "confirmed": return [word("confirmedTitle"), word("confirmedText", news.buyer), ""];
-    case "rejected": return [word(news.reason === "out_of_stock" ? "soldOutTitle" : "rejectedTitle"), because, word("noMoney")];
+    case "rejected": {
+      const bank = news.reason === "declined" && news.message ? ` ${word("said", news.message)}` : "";
+      return [word(news.reason === "out_of_stock" ? "soldOutTitle" : "rejectedTitle"), because + bank, word("noMoney")];
+    }
     case "voiding": return [word("voidingTitle"), because, word("moneyBack", price(news.amount))];
     case "voided": return [word("voidedTitle"), because, word("moneyBack", price(news.amount))];
     case "review": return [word("checkingTitle"), because, word("reviewText")];

@@ -8,11 +8,12 @@ another type or other names: such a change needs a new name.
 from sqlalchemy import Connection, text
 
 from worker.store.sql_door import enqueue, flaws, spelling
+from worker.store.sql_door.words import quoted
 
 FUNCTIONS = (*spelling.FUNCTIONS, *flaws.FUNCTIONS, *enqueue.FUNCTIONS)
 
 #: What the door's functions are known by, and nothing else in the schema.
-_COMMENT = "A part of payconfirm's SQL door; made anew by every migrate"
+COMMENT = "A part of payconfirm's SQL door; made anew by every migrate"
 
 _OURS = text("""
 SELECT CAST(CAST(p.oid AS regprocedure) AS text) FROM pg_proc p
@@ -26,9 +27,9 @@ def make(connection: Connection) -> None:
     for function in FUNCTIONS:
         _run(connection, function.created())
         _run(connection, f"REVOKE ALL ON FUNCTION {function.signature} FROM PUBLIC")
-        _run(connection, f"COMMENT ON FUNCTION {function.signature} IS '{_COMMENT.replace(chr(39), chr(39) * 2)}'")
+        _run(connection, f"COMMENT ON FUNCTION {function.signature} IS {quoted(COMMENT)}")
     wanted = [function.types for function in FUNCTIONS]
-    for gone in connection.execute(_OURS, {"comment": _COMMENT, "wanted": wanted}).scalars().all():
+    for gone in connection.execute(_OURS, {"comment": COMMENT, "wanted": wanted}).scalars().all():
         _run(connection, f"DROP FUNCTION {gone}")
 
 

@@ -66,7 +66,7 @@ def _ipv6() -> str:
         behind = after + {last: 2, group: 1, "": 0}[end]
         before = 7 - behind  # `::` is one group at the least
         most = f"{{0,{before - 1}}}"
-        ways.append(f"(?:(?:{group}:){most}{group})?::(?:{group}:){{{after}}}{end}" if before else f"::{end}")
+        ways.append((f"(?:(?:{group}:){most}{group})?" if before else "") + f"::(?:{group}:){{{after}}}{end}")
     return rf"^\[(?:{'|'.join(ways)})\]$"
 
 

@@ -55,7 +55,10 @@ class Delivery:
         body = body_of(claimed)
         headers = {"Content-Type": CONTENT_TYPE, "User-Agent": "payconfirm", "Connection": "close"}
         signed = self._signing.headers(str(claimed.id), datetime.now(UTC), body)
-        said = self._post.send(claimed.url, headers | signed, body)
+        try:
+            said = self._post.send(claimed.url, headers | signed, body)
+        except Exception as unforeseen:  # noqa: BLE001 — it would come again and again, as if its process had been killed
+            said = NoAnswer(f"payconfirm failed over it: {type(unforeseen).__name__}")
         if isinstance(said, NoAnswer):
             wait = wait_after(claimed.attempt, None, random.random())  # noqa: S311 — no secret hangs on it
             return lambda: self._calling.not_taken(claimed, said.why, None, wait)

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +36,9 @@ MOST_BYTES = 64 * 1024
 _CHUNK_BYTES = 8 * 1024
 #: A resolver has no time-out of its own. One that hangs holds one of these, not the others' names.
 _RESOLVING_AT_ONCE = 64
+
+#: What connecting, sending and reading raise. The last two are http.client's own, for what isn't HTTP.
+_FAILURES = (HTTPError, OSError, HTTPException, ValueError)
 
 
 class NotAllowed(OSError):
@@ -75,8 +79,7 @@ class Post:
                 return self._exchange(url, headers, body)
             except NotAllowed as why:
                 return NoAnswer(str(why))
-            # ValueError: http.client's own, for an answer that isn't HTTP.
-            except (HTTPError, OSError, ValueError) as error:
+            except _FAILURES as error:
                 return NoAnswer(_why(call, error))
 
     def _exchange(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -157,7 +160,7 @@ def _address(where: Sequence[Any]) -> Address:
 def _read(response: HTTPResponse) -> bytes:
     """Read up to the limit. What was said is the status: a body that breaks off or never ends takes nothing back."""
     body = b""
-    with suppress(HTTPError, OSError, ValueError):
+    with suppress(*_FAILURES):
         while chunk := response.read1(min(_CHUNK_BYTES, MOST_BYTES - len(body)), decode_content=False):
             body += chunk
     return body

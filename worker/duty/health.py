@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ from sqlalchemy.exc import ArgumentError
 from config.celery import configuration
 from config.settings import Settings
 from confirmation.errors import StoreBusy, StoreUnavailable
+from payconfirm.sentinel import is_sentinel
 from worker import bootstrap
 from worker.broker.redis import make_redis
+from worker.broker.topology import is_rabbitmq
 from worker.duty.showing import printable
 from worker.relay.queues import LONG, bound_queues
 from worker.store.engine import named_errors
@@ -91,17 +93,24 @@ def _database(settings: Settings) -> str:
 
 
 def _redis(settings: Settings) -> str:
-    make_redis(settings.redis_url.get_secret_value()).ping()
-    return "answers"
+    url = settings.redis_url.get_secret_value()
+    make_redis(url).ping()
+    return "the master answers" if is_sentinel(url) else "answers"
 
 
 def _broker(settings: Settings) -> str:
-    options = configuration(settings)["broker_transport_options"]
-    if not settings.broker.startswith("amqp"):
+    configured = configuration(settings)
+    options = configured["broker_transport_options"]
+    if not is_rabbitmq(settings.broker):
         options |= {"socket_timeout": _CONNECT_SECONDS, "socket_connect_timeout": _CONNECT_SECONDS}
-    with Connection(settings.broker, connect_timeout=_CONNECT_SECONDS, transport_options=options) as connection:  # type: ignore[no-untyped-call]
-        connection.connect()
-    return "answers"
+    url = configured["broker_read_url"]
+    with Connection(url, connect_timeout=_CONNECT_SECONDS, transport_options=options) as connection:  # type: ignore[no-untyped-call]
+        connected = connection.connect()
+        return _rabbitmq(connected.server_properties) if is_rabbitmq(settings.broker) else "answers"
+
+
+def _rabbitmq(properties: Mapping[str, Any]) -> str:
+    return printable(f"{properties.get('product')} {properties.get('version')} answers")
 
 
 def _events(settings: Settings) -> str:

@@ -215,7 +215,7 @@ def stay(case: Case) -> Decision:
 
 
 def tell_drift(case: Case) -> Decision:
-    """Somebody has cancelled it at the gateway: told once, however often it is seen."""
+    """Somebody has cancelled it at the gateway: told once for each change, however often that one is seen."""
     return stay(case) if case.confirmation.looks > 1 else Decision(Verb.DRIFT)
 
 

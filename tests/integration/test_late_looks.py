@@ -206,6 +206,18 @@ def test_a_cancel_of_what_was_confirmed_is_told_once_however_it_is_looked_at(hou
     assert (house.account(receipt_id).calls["approve"], house.account(receipt_id).calls["cancel"]) == (1, 0)
 
 
+def test_a_cancel_is_told_anew_only_where_something_else_was_seen_between(house):
+    """Somebody may have paid again, or more may have been cancelled: no two of these changes are taken for one."""
+    receipt_id = house.begin()
+    house.look(receipt_id)
+
+    for change in ({"cancelled_price": 1000}, {}, {"cancelled_price": 0}, {}, {"cancelled_price": 1000}, {}):
+        house.sandbox.change(receipt_id, **change)
+        house.look(receipt_id)
+
+    assert house.standing(receipt_id).announced == ["confirmed", "drift", "drift"]
+
+
 def test_a_look_at_what_was_confirmed_that_got_no_word_is_made_again(house):
     receipt_id = house.begin()
     house.look(receipt_id)

@@ -15,6 +15,7 @@ from sandbox.demo.interrupts import interrupted
 from sandbox.demo.programs import HouseProblem
 from sandbox.server import Server
 from sandbox.servers import STATE, Addresses, ServerProblem, Servers
+from sandbox.state import read_note
 
 #: What would make a demo another one than it says, or send it to somebody else's servers.
 OURS: tuple[str, ...] = (
@@ -58,7 +59,13 @@ def given_addresses() -> Addresses | None:
     """Read the servers that DATABASE_URL and REDIS_URL name; None where we start our own."""
     database_url, redis_url = os.environ.get("DATABASE_URL"), os.environ.get("REDIS_URL")
     if database_url and redis_url:
-        return Addresses(database_url, redis_url)
+        given = Addresses(database_url, redis_url)
+        if _were_ours(given) and not _are_ours(given):
+            raise ServerProblem(
+                "DATABASE_URL and REDIS_URL still name private servers of an earlier `make up`, which have ended:"
+                " unset them, and private ones are started again with what those had kept"
+            )
+        return given
     if database_url or redis_url:
         missing = "REDIS_URL" if database_url else "DATABASE_URL"
         raise ServerProblem(f"{missing} is missing: set both to use your own servers, or neither to have them started")
@@ -103,12 +110,26 @@ def refuse_a_used_schema(addresses: Addresses) -> None:
 
 
 def whose(addresses: Addresses) -> str:
-    """Say that these are somebody's own servers, and where, without a password."""
+    """Say that these are somebody's own servers, or those that run in this folder, and where, without a password."""
     postgres, redis = (urlsplit(url).netloc.rpartition("@")[-1] for url in vars(addresses).values())
+    owner = "the private servers that already run for this folder" if _are_ours(addresses) else "your servers"
     return (
-        f"on your servers, {postgres} (PostgreSQL) and {redis} (Redis): DATABASE_URL and REDIS_URL are set;"
+        f"on {owner}, {postgres} (PostgreSQL) and {redis} (Redis): DATABASE_URL and REDIS_URL are set;"
         " unset them for private ones"
     )
+
+
+def _are_ours(addresses: Addresses) -> bool:
+    return read_note(STATE) == addresses
+
+
+def _were_ours(addresses: Addresses) -> bool:
+    """Say whether these were printed here, now or before: our PostgreSQL keeps its password, and no other has it."""
+    try:
+        password = (STATE / "postgres.password").read_text()
+    except OSError:
+        return False
+    return urlsplit(addresses.database_url).password == password
 
 
 @contextmanager

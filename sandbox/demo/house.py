@@ -56,6 +56,8 @@ class House:
     web_url: str
     relay: Program
     workers: list[Program]
+    #: The demo shop, once it is opened.
+    shop: Program
     #: One where there is a secret to sign callbacks with, else none.
     callbacks: list[Program]
 
@@ -127,8 +129,8 @@ class House:
             "PAYCONFIRM_KEY": self.keys.api,
             "PAYCONFIRM_OPERATOR_KEY": self.keys.operator,
         }
-        (shop,) = self._start(self._working, {"shop": ["python", "-m", "sandbox", "shop", "--port", str(port)]})
-        return shop.wait_until(_shop_url)
+        (self.shop,) = self._start(self._working, {"shop": ["python", "-m", "sandbox", "shop", "--port", str(port)]})
+        return self.shop.wait_until(_shop_url)
 
     def run(self, *command: str, ends_with: tuple[int, ...] = (0,)) -> str:
         """Run a command to its end and return what it printed; `HouseProblem` where it ends with another code."""

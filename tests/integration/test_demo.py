@@ -29,6 +29,8 @@ from sandbox.demo.doors import RESULT_KEY, Doors, Turned
 from sandbox.demo.plan import ONCE, Deed
 from sandbox.demo.programs import HouseProblem, Program, read_procfile, stop
 from sandbox.demo.rush import Ending
+from sandbox.servers import Addresses, ServerProblem
+from sandbox.state import write_note
 
 ROOT = Path(__file__).parents[2]
 DEMO = (sys.executable, "-m", "sandbox", "demo")
@@ -333,6 +335,33 @@ def test_a_demo_under_attack_that_fails_says_how_to_have_it_again(redis_url):
     assert refused.stderr.splitlines()[-1].startswith("seed 7: `make demo CHAOS=1 SEED=7 RECEIPTS=60` has the same")
 
 
+@pytest.fixture
+def private(tmp_path, monkeypatch):
+    """Addresses as `make up` printed them, set in somebody's shell."""
+    monkeypatch.setattr(ground, "STATE", tmp_path)
+    (tmp_path / "postgres.password").write_text("secret")
+    ours = Addresses("postgresql://payconfirm:secret@127.0.0.1:20001/payconfirm", "redis://:other@127.0.0.1:20002/0")
+    monkeypatch.setenv("DATABASE_URL", ours.database_url)
+    monkeypatch.setenv("REDIS_URL", ours.redis_url)
+    return ours
+
+
+def test_private_servers_that_still_run_are_not_called_somebodys_own(private, tmp_path):
+    write_note(tmp_path, private)
+
+    told = ground.whose(ground.given_addresses())
+
+    assert told.startswith("on the private servers that already run for this folder, 127.0.0.1:20001 (PostgreSQL)")
+
+
+def test_private_servers_that_have_ended_are_told_from_somebodys_that_are_down(private, monkeypatch):
+    with pytest.raises(ServerProblem, match="private servers of an earlier `make up`, which have ended: unset them"):
+        ground.given_addresses()
+
+    monkeypatch.setenv("DATABASE_URL", private.database_url.replace("secret", "theirs"))
+    assert ground.whose(ground.given_addresses()).startswith("on your servers, 127.0.0.1:20001")
+
+
 def demo_with(*words, **environment):
     return subprocess.run(
         [*DEMO, *words],
@@ -346,11 +375,21 @@ def demo_with(*words, **environment):
 
 
 def test_the_lines_that_make_up_prints_confirm_a_payment_and_check_it(tmp_path):
-    with running(*make_up(tmp_path)) as house:
+    (tmp_path / "a_shop.py").write_text(
+        "class Hook:\n    def on_commit(self, connection, order): pass\n\nhook = Hook()\n"
+    )
+    with running(*make_up(tmp_path), ORDER_HOOK="a_shop:hook", PYTHONPATH=str(tmp_path)) as house:
+        first = house.stdout.readline()
         told = read_until(house, "Ctrl-C stops everything")
         pids = descendants(house.pid)
         curls = re.findall(r"^  (curl (?:.*\\\n)?.*)$", told, re.MULTILINE)
         (block,) = re.findall(r"^  export .*\n  .*explain .*\n  .*audit --gateway$", told, re.MULTILINE)
+        (shop_url,) = re.findall(r"\n\nshop +(http://127\.0\.0\.1:\d+)\n", told)
+
+        assert first == "starting PostgreSQL and Redis …\n"
+        assert "ORDER_HOOK=a_shop:hook\n" in block
+        assert "(unset them afterwards: with DATABASE_URL and REDIS_URL set, make demo and make up use those" in told
+        assert shelves(shop_url)["vinyl-signed"] == 64_000
 
         opened, taken, result = (json.loads(run_shell(curl)) for curl in curls)
 
@@ -395,6 +434,11 @@ def make_up(folder):
     """`make up` with its state in this folder."""
     lines = f"import pathlib, sys, sandbox.demo.stay as stay; stay.STATE = pathlib.Path({str(folder / 'up')!r})"
     return sys.executable, "-c", f"{lines}; from sandbox.demo import main; sys.exit(main(['--stay']))"
+
+
+def shelves(shop_url):
+    """What the shop sells, and at which price."""
+    return {goods["sku"]: goods["price"] for goods in json.loads(run_shell(f"curl -s {shop_url}/items"))}
 
 
 def available(database_url):

@@ -3,6 +3,8 @@
 A test holds both together. A flaw is `{"field", "message"}`, as Python lists it and in Python's order.
 """
 
+from annotated_types import MaxLen
+
 from payconfirm.checks import (
     AMOUNT_RULES,
     FINITE_RULE,
@@ -37,8 +39,7 @@ from worker.store.sql_door.words import CALLBACK, HOST_AND_PORT, IPV6, listed, q
 
 def _longest(model: type[OrderDocument | OrderLine], field: str) -> int:
     """The length that a field of text may have."""
-    lengths = [getattr(rule, "max_length", None) for rule in model.model_fields[field].metadata]
-    return next(length for length in lengths if length is not None)
+    return next(rule.max_length for rule in model.model_fields[field].metadata if isinstance(rule, MaxLen))
 
 
 IS_TEXT = Function(

@@ -3,6 +3,7 @@
 FUZZ=10000 tries so many of each in place of a few; SEED=… tries others. Both stand in what a failure prints.
 """
 
+import copy
 import json
 import os
 import random
@@ -78,14 +79,19 @@ def chances(name: str) -> random.Random:
 
 def twisted(chance: random.Random, value: Any) -> Any:
     """A copy with one to three things in it replaced, left out, added or doubled."""
-    copy = json.loads(json.dumps(value))
+    changed = json.loads(json.dumps(value))
     for _ in range(chance.randint(1, 3)):
-        places = list(_places(copy))
+        places = list(_places(changed))
         if not places:
-            return chance.choice(ODD)
+            return odd(chance)
         where, key = chance.choice(places)
         _twist(chance, where, key)
-    return copy
+    return changed
+
+
+def odd(chance: random.Random) -> Any:
+    """Something that is expected nowhere; a copy, since it may be twisted in its turn."""
+    return copy.deepcopy(chance.choice(ODD))
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -100,11 +106,11 @@ def _twist(chance: random.Random, where: Any, key: Any) -> None:
         case 0:
             del where[key]
         case 1 if isinstance(where, dict):
-            where[chance.choice(("x" * 300, "", "Amount", "receipt_id ", "\u2028", "items"))] = chance.choice(ODD)
+            where[chance.choice(("x" * 300, "", "Amount", "receipt_id ", "\u2028", "items"))] = odd(chance)
         case 2 if isinstance(where, list):
             where.append(where[key])
         case _:
-            where[key] = chance.choice(ODD)
+            where[key] = odd(chance)
 
 
 def broken(chance: random.Random, text: bytes) -> bytes:

@@ -12,7 +12,7 @@ import structlog
 import uvicorn
 
 from api.app import create_app
-from api.waiting import Waiting
+from api.door import Door
 from config import logs
 from config.settings import Role, load
 
@@ -31,11 +31,11 @@ MOST_OPEN_FILES = 65_536
 
 
 class Server(uvicorn.Server):
-    """Says where it listens, and answers those who wait before it closes."""
+    """Says where it listens, and answers those who wait, and lets go those who follow, before it closes."""
 
-    def __init__(self, config: uvicorn.Config, waiting: Waiting) -> None:
+    def __init__(self, config: uvicorn.Config, door: Door) -> None:
         super().__init__(config)
-        self._waiting = waiting
+        self._door = door
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the door."""
@@ -45,7 +45,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the door."""
-        self._waiting.close()
+        self._door.waiting.close()
+        self._door.following.close()
         await super().shutdown(sockets)
 
 
@@ -71,7 +72,7 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
     )
-    asyncio.run(Server(config, app.state.door.waiting).serve())
+    asyncio.run(Server(config, app.state.door).serve())
 
 
 def _allow_open_files() -> None:

@@ -7,9 +7,26 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api import confirmations, health, openapi, problems, webhooks
+from api import (
+    confirmations,
+    console,
+    events,
+    health,
+    lists,
+    metrics,
+    openapi,
+    operators,
+    problems,
+    stock,
+    webhooks,
+)
 from api.door import build
+from api.passing import Passing, Requests
 from config.settings import Settings
+
+ROUTERS = tuple(
+    part.router for part in (confirmations, operators, events, stock, lists, webhooks, health, metrics, console)
+)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -32,10 +49,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.door = door
     app.openapi = _described_once(app)  # type: ignore[method-assign]
-    app.include_router(confirmations.router)
-    app.include_router(webhooks.router)
-    app.include_router(health.router)
-    problems.install(app)
+    app.state.requests = Requests()
+    for router in ROUTERS:
+        app.include_router(router)
+    problems.install(app, ROUTERS)
+    app.add_middleware(Passing, app.state.requests)
     return app
 
 

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api import openapi
+from api.answers import as_json
 from api.bodies import read_json_body
 from api.door import door_of
-from api.intake import as_json
 from api.keys import Caller
 from api.problems import Problem
 from payconfirm.checks import check_receipt_id
@@ -43,15 +43,19 @@ async def post(request: Request, caller: Caller) -> Response:
 async def get(request: Request, receipt_id: str, _: Caller, wait: Wait = 0) -> Response:
     """Answer at once when the result is final, else how it stands after at most `wait` seconds."""
     door = door_of(request)
-    try:
-        check_receipt_id(receipt_id)
-    except ValueError as wrong:
-        raise Problem(404, f"There is no such receipt: receipt_id {wrong}.") from None
-    document = await door.waiting.result(receipt_id, wait)
+    document = await door.waiting.result(known_receipt_id(receipt_id), wait)
     if document is None:
         raise Problem(404, "This receipt isn't known here, or its message still waits in the broker.")
     return _result(as_json(document))
 
 
+def known_receipt_id(receipt_id: str) -> str:
+    """Give the id of a receipt that there may be; 404 for any other, which goes no further."""
+    try:
+        return check_receipt_id(receipt_id)
+    except ValueError as wrong:
+        raise Problem(404, f"There is no such receipt: receipt_id {wrong}.") from None
+
+
 def _result(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, {"Cache-Control": "no-store"} | (headers or {}), "application/json")
+    return Response(body, status, headers, "application/json")

@@ -9,17 +9,21 @@ from typing import Any
 from fastapi import Request
 from sqlalchemy import Engine
 
+from api.desk import Desk
+from api.following import Following
 from api.hearing import Hearing
 from api.intake import Intake
 from api.keys import Keys
 from api.rate import PostRate
 from api.sending import Outgoing
 from api.sources import Sources
-from api.threads import Threads
+from api.threads import ASIDE_THREADS, RESOLVING_SECONDS, RESOLVING_THREADS, Threads
 from api.waiting import Waiting
 from config.settings import Settings
 from worker.bootstrap import build_door
 from worker.callbacks.hosts import AllowedHosts
+from worker.duty.measures import Measures
+from worker.store.feed import Feed, Placed
 from worker.store.ledger import Ledger
 
 
@@ -32,27 +36,35 @@ class Door:
     api: str
     ledger: Ledger
     threads: Threads
+    aside: Threads
+    resolving: Threads
     keys: Keys
     sources: Sources
     rate: PostRate
     intake: Intake
     outgoing: Outgoing
     waiting: Waiting
+    feed: Feed
+    following: Following
     hearing: Hearing
+    desk: Desk
+    measures: Measures
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Send messages and hear hints for as long as the door is open."""
         self.outgoing.start()
-        hearing = asyncio.create_task(self.hearing.run())
+        running = [asyncio.create_task(self.hearing.run()), asyncio.create_task(self.following.run())]
         try:
             yield
         finally:
-            hearing.cancel()
-            with suppress(asyncio.CancelledError):
-                await hearing
+            for task in running:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await self.hearing.close()
-            self.threads.close()
+            for threads in (self.threads, self.aside, self.resolving):
+                threads.close()
             self.outgoing.close()
             self.engine.dispose()
 
@@ -69,20 +81,32 @@ def build(settings: Settings) -> Door:
     threads = Threads()
     outgoing = Outgoing(parts.sender)
 
+    aside = Threads(ASIDE_THREADS, "aside")
+    feed = Feed(parts.engine)
+
     async def read(receipt_id: str) -> dict[str, Any] | None:
         return await threads.run(parts.reading.result, receipt_id)
 
-    waiting = Waiting(read)
+    async def read_on(after: int, most: int) -> list[Placed]:
+        return await aside.run(feed.read, after, most)
+
+    waiting, following = Waiting(read), Following(read_on)
     return Door(
         engine=parts.engine,
         api=settings.bootpay_api,
         ledger=parts.ledger,
         threads=threads,
+        aside=aside,
+        resolving=Threads(RESOLVING_THREADS, "resolving", RESOLVING_SECONDS),
         keys=Keys(settings),
         sources=Sources(settings.webhook_sources),
         rate=PostRate(settings.post_rate),
         intake=Intake(parts.ledger, parts.reading, AllowedHosts(settings.callback_allowed_hosts), outgoing),
         outgoing=outgoing,
         waiting=waiting,
-        hearing=Hearing(settings.redis_url.get_secret_value(), waiting),
+        feed=feed,
+        following=following,
+        hearing=Hearing(settings.redis_url.get_secret_value(), waiting, following),
+        desk=Desk(settings, parts.engine),
+        measures=Measures(parts.engine),
     )

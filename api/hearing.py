@@ -7,8 +7,9 @@ import structlog
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from api.following import Following
 from api.waiting import Waiting
-from worker.broker.hints import RESULTS
+from worker.broker.hints import FEED, RESULTS
 from worker.broker.redis import make_async_redis
 
 log = structlog.get_logger(__name__)
@@ -23,9 +24,10 @@ _LONGEST_PAUSE_SECONDS = 5.0
 class Hearing:
     """Rings the bells of those who wait, as hints come in."""
 
-    def __init__(self, redis_url: str, waiting: Waiting) -> None:
+    def __init__(self, redis_url: str, waiting: Waiting, following: Following) -> None:
         self._redis = make_async_redis(redis_url)
         self._waiting = waiting
+        self._following = following
         self.connected = False
 
     async def run(self) -> None:
@@ -45,7 +47,7 @@ class Hearing:
         heard = False
         try:
             async with self._redis.pubsub() as pubsub:
-                await pubsub.subscribe(RESULTS)
+                await pubsub.subscribe(RESULTS, FEED)
                 while await self._hear(pubsub):
                     heard = True
         except (RedisError, OSError) as error:
@@ -62,9 +64,16 @@ class Hearing:
             message = await pubsub.get_message(timeout=_SILENT_SECONDS)
         if message is None:
             return False
-        if message["type"] == "subscribe":
+        if message["type"] == "subscribe" and message["channel"] == FEED:  # the last of both
             self.connected = True
             self._waiting.ring_all()  # hints of the time before were lost
+            self._following.ring()
         elif message["type"] == "message":
-            self._waiting.ring(message["data"])
+            self._pass_on(message["channel"], message["data"])
         return True
+
+    def _pass_on(self, channel: str, hint: str) -> None:
+        if channel == FEED:
+            self._following.ring()
+        else:
+            self._waiting.ring(hint)

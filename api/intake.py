@@ -2,8 +2,8 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
+from api.answers import as_json
 from api.sending import DUE_SECONDS, Outgoing
 from confirmation.confirmation import Confirmation
 from confirmation.events import result_document
@@ -75,8 +75,3 @@ def _callback_url(body: bytes, invalid: InvalidOrder) -> str | None:
         return None
     url = json.loads(body).get("callback_url")
     return url if isinstance(url, str) else None
-
-
-def as_json(document: dict[str, Any]) -> bytes:
-    """Write a document as it goes over the wire."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -2,12 +2,12 @@
 
 import json
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -56,11 +56,21 @@ class Problem(Exception):
         return Response(body, self.status, self.headers, MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     """Have every error of this application told as a problem."""
     app.add_middleware(Unforeseen)
+    methods = _methods(routers)
     for error, tell in _TOLD.items():
-        app.add_exception_handler(error, _handler(tell))
+        app.add_exception_handler(error, _handler(tell, methods))
+
+
+def _methods(routers: Iterable[APIRouter]) -> dict[str, str]:
+    """Every method of each path; a route knows its own only."""
+    found: dict[str, set[str]] = {}
+    for router in routers:
+        for route in router.routes:
+            found.setdefault(route.path, set()).update(route.methods)  # type: ignore[attr-defined]
+    return {path: ", ".join(sorted(methods)) for path, methods in found.items()}
 
 
 class Unforeseen:
@@ -98,11 +108,16 @@ def _invalid(error: InvalidOrder) -> Problem:
     return Problem(422, "The order document breaks a rule; nothing was changed.", errors=error.errors)
 
 
+def refused(*errors: FieldError) -> Problem:
+    """Give the problem of a request with these flaws."""
+    return Problem(422, "The request breaks a rule; nothing was changed.", errors=errors)
+
+
 def _wrong_parameter(error: RequestValidationError) -> Problem:
     errors: list[FieldError] = [
         {"field": str(wrong["loc"][-1]), "message": str(wrong["msg"])} for wrong in error.errors()
     ]
-    return Problem(422, "The request breaks a rule; nothing was changed.", errors=errors)
+    return refused(*errors)
 
 
 def _different(_: DifferentDocument) -> Problem:
@@ -128,9 +143,12 @@ _TOLD: dict[type[Exception], Any] = {
 }
 
 
-def _handler(tell: Any) -> Any:  # noqa: ANN401 — each takes its own error
-    async def handle(_: Request, error: Exception) -> Response:
+def _handler(tell: Any, methods: Mapping[str, str]) -> Any:  # noqa: ANN401 — each takes its own error
+    async def handle(request: Request, error: Exception) -> Response:
         problem: Problem = tell(error)
+        path = getattr(request.scope.get("route"), "path", None)
+        if problem.status == 405 and isinstance(path, str) and path in methods:
+            problem.headers = {"Allow": methods[path]}
         return problem.answer()
 
     return handle

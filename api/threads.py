@@ -1,4 +1,7 @@
-"""Threads for what blocks: as many as the database gets connections from one process."""
+"""Threads for what blocks: no more than the database gives connections to one process, or little more.
+
+What producers hand in and ask for has most of them, so that nothing else ever holds it up.
+"""
 
 import asyncio
 import time
@@ -7,7 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from confirmation.errors import StoreBusy, StoreUnavailable
-from worker.store.engine import MOST_CONNECTIONS
+
+#: For what producers hand in and ask for; for all else, which is as quick, on duty and in the feed; and for resolving,
+#: which waits for the gateway and needs the database only in between. The first two share the process's connections.
+DOOR_THREADS, ASIDE_THREADS, RESOLVING_THREADS = 6, 2, 2
+
+#: A look and, where it finds money that must go back, a cancel, each with its lease.
+RESOLVING_SECONDS = 45.0
 
 #: Who waited so long for a thread is told to come again, so that a line that formed while the database was away is
 #: gone soon after. Longer than the database may work on one statement.
@@ -22,8 +31,11 @@ Answer = TypeVar("Answer")
 class Threads:
     """Runs calls to the database beside the event loop."""
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(MOST_CONNECTIONS, "database")
+    def __init__(
+        self, most: int = DOOR_THREADS, name: str = "database", silent_seconds: float = SILENT_SECONDS
+    ) -> None:
+        self._pool = ThreadPoolExecutor(most, name)
+        self._silent_seconds = silent_seconds
 
     async def run(self, call: Callable[..., Answer], *arguments: object) -> Answer:
         """Run the call in a thread.
@@ -34,7 +46,7 @@ class Threads:
         latest = time.monotonic() + PATIENCE_SECONDS
         running = asyncio.get_running_loop().run_in_executor(self._pool, _in_time, latest, call, arguments)
         try:
-            return await asyncio.wait_for(asyncio.shield(running), SILENT_SECONDS)
+            return await asyncio.wait_for(asyncio.shield(running), self._silent_seconds)
         except TimeoutError:
             running.add_done_callback(_heard)
             raise StoreUnavailable("the database is silent") from None

@@ -11,6 +11,7 @@ import redis
 
 from api import health, sending
 from api.app import create_app
+from api.following import Following
 from api.hearing import Hearing
 from api.problems import Problem
 from api.rate import PostRate
@@ -146,7 +147,7 @@ def test_hints_are_heard_again_after_redis_was_away(redis_url):
         rung, everybody = asyncio.Queue(), asyncio.Queue()
         waiting = Waiting(Row(OPEN).read)
         waiting.ring, waiting.ring_all = rung.put_nowait, lambda: everybody.put_nowait("all")
-        hearing = Hearing(redis_url, waiting)
+        hearing = Hearing(redis_url, waiting, Following(None))
         running = asyncio.create_task(hearing.run())
         with redis.Redis.from_url(redis_url) as other:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -175,7 +176,7 @@ def test_a_silent_connection_is_asked_and_kept_while_it_lives(redis_url, monkeyp
         everybody = asyncio.Queue()
         waiting = Waiting(Row(OPEN).read)
         waiting.ring_all = lambda: everybody.put_nowait("all")
-        hearing = Hearing(redis_url, waiting)
+        hearing = Hearing(redis_url, waiting, Following(None))
         running = asyncio.create_task(hearing.run())
         async with asyncio.timeout(PATIENCE_SECONDS):
             await everybody.get()

@@ -1,7 +1,7 @@
 """A shop that isn't ours: it knows its own table, one SQL function and psycopg2.
 
-`sql_shop.py ADDRESS` reads a document a line. An order and its confirmation are one transaction; it says where it is, and
-goes on at the next line. `sql_shop.py ADDRESS onwards` waits for nobody.
+`sql_shop.py ADDRESS` reads a document a line. An order and its confirmation are one transaction; it says where it is,
+and goes on at the next line. `sql_shop.py ADDRESS onwards` waits for nobody.
 """
 
 import json

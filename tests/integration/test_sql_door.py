@@ -1,7 +1,6 @@
 """Enqueuing by SQL, as a stranger does it: from a role that may do nothing but call one function."""
 
 import json
-import threading
 from contextlib import closing
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -13,25 +12,13 @@ from sqlalchemy import text
 
 from confirmation.states import Reason
 from payconfirm import read_document
+from tests.integration.sql_shops import DOCUMENT, ISOLATIONS, connections, enqueue, row
 from tests.ledgers import claimed, confirmed, rejected, reserve
 from tests.producers import producer
 from worker.orders import to_order
 from worker.store import migrations, sql_door
 from worker.store.ledger import Ledger
 from worker.store.reading import Reading
-
-DOCUMENT = {
-    "receipt_id": "r1",
-    "order_id": "주문-1",
-    "amount": "10.50",
-    "currency": "USD",
-    "items": [{"sku": "tee", "quantity": 2}, {"sku": "cap", "quantity": 1}, {"sku": "tee", "quantity": 3}],
-    "callback_url": "https://shop.example/hook",
-    "metadata": {"cart": "c-77", "rate": 1.50},
-}
-ISOLATIONS = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
-#: Whoever has to wait for anybody gets an error instead.
-NO_WAIT = "SET lock_timeout = '1ms'"
 
 
 @pytest.fixture
@@ -42,16 +29,8 @@ def shop_url(database_url):
 
 @pytest.fixture
 def connect(shop_url):
-    """Connect as the shop."""
-    opened = []
-
-    def connect():
-        opened.append(psycopg2.connect(shop_url))
-        return opened[-1]
-
-    yield connect
-    for connection in opened:
-        connection.close()
+    with connections(shop_url) as connect:
+        yield connect
 
 
 @pytest.fixture
@@ -62,20 +41,6 @@ def shop(connect):
 @pytest.fixture
 def ledger(engine):
     return Ledger(engine)
-
-
-def enqueue(connection, **changes):
-    cursor = connection.cursor()
-    cursor.execute("SELECT payconfirm.enqueue(%s::jsonb)", [json.dumps(DOCUMENT | changes)])
-    return cursor.fetchone()[0]
-
-
-def row(engine, receipt_id="r1"):
-    with engine.connect() as connection:
-        found = connection.execute(
-            text("SELECT * FROM payconfirm.confirmations WHERE receipt_id = :id"), {"id": receipt_id}
-        )
-        return found.mappings().one_or_none()
 
 
 def ended(ledger, reason, document=DOCUMENT):
@@ -309,95 +274,3 @@ def test_one_that_was_declined_is_not(ledger, shop):
 
     with pytest.raises(psycopg2.Error, match="used by a document with another order_id"):
         enqueue(shop, order_id="mine")
-
-
-# Waiting
-
-
-@pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_it_never_waits_for_another_receipt_nor_fails_for_one(engine, connect, isolation):
-    """Ten shops have a transaction open at once, of one order and of others, and all of them commit."""
-    shops = [connect() for _ in range(10)]
-    for number, shop in enumerate(shops):
-        shop.set_session(isolation_level=isolation)
-        shop.cursor().execute(NO_WAIT)
-        enqueue(shop, receipt_id=f"a{number}")
-    for number, shop in enumerate(shops):
-        enqueue(shop, receipt_id=f"b{number}", order_id=f"order-{number}")
-        enqueue(shop, receipt_id=f"a{number}")
-    for shop in shops:
-        shop.commit()
-
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM payconfirm.confirmations")).scalar_one() == 20
-
-
-@pytest.mark.parametrize("isolation", ISOLATIONS[:2])
-def test_it_does_not_wait_for_the_worker_that_is_just_writing_the_row(engine, shop, isolation):
-    enqueue(shop)
-    shop.commit()
-    shop.set_session(isolation_level=isolation)
-    with engine.execution_options(isolation_level="READ COMMITTED").begin() as worker:
-        worker.execute(text("UPDATE payconfirm.confirmations SET attempts = 1"))
-        shop.cursor().execute(NO_WAIT)
-
-        assert enqueue(shop)["attempts"] == 0
-
-
-def test_of_the_same_receipt_it_waits_no_longer_than_the_shop_says(connect):
-    """Nobody can know whether the other transaction will commit."""
-    first, second = connect(), connect()
-    enqueue(first)
-    second.cursor().execute(NO_WAIT)
-
-    with pytest.raises(errors.LockNotAvailable):
-        enqueue(second)
-
-
-@pytest.mark.parametrize(
-    ("commits", "changes", "code"),
-    [(True, {}, None), (False, {}, None), (True, {"items": []}, "PF409"), (False, {"items": []}, None)],
-)
-def test_of_two_open_transactions_of_a_receipt_the_second_goes_by_how_the_first_ends(
-    engine, connect, commits, changes, code
-):
-    first, second = connect(), connect()
-    enqueue(first)
-    codes = []
-
-    def enqueue_second():
-        try:
-            enqueue(second, **changes)
-            codes.append(None)
-        except psycopg2.Error as refused:
-            codes.append(refused.pgcode)
-
-    waiting = threading.Thread(target=enqueue_second)
-    waiting.start()
-    while not blocked(engine):
-        assert waiting.is_alive()
-    first.commit() if commits else first.rollback()
-    waiting.join()
-
-    assert codes == [code]
-
-
-def blocked(engine):
-    with engine.connect() as connection:
-        found = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'enqueue'")
-        return connection.execute(found).scalar_one()
-
-
-@pytest.mark.parametrize("isolation", ISOLATIONS[1:])
-def test_a_row_that_came_after_the_transaction_began_asks_for_another_try(connect, isolation):
-    """As PostgreSQL does for every other row at these levels."""
-    other, shop = connect(), connect()
-    shop.set_session(isolation_level=isolation)
-    shop.cursor().execute("SELECT 1")
-    enqueue(other)
-    other.commit()
-
-    with pytest.raises(errors.SerializationFailure):
-        enqueue(shop)
-    shop.rollback()
-    assert enqueue(shop)["state"] == "received"

@@ -7,10 +7,10 @@ another type or other names: such a change needs a new name.
 
 from sqlalchemy import Connection, text
 
-from worker.store.sql_door import enqueue, flaws, spelling
+from worker.store.sql_door import enqueue, flaws, metadata, spelling
 from worker.store.sql_door.words import quoted
 
-FUNCTIONS = (*spelling.FUNCTIONS, *flaws.FUNCTIONS, *enqueue.FUNCTIONS)
+FUNCTIONS = (*spelling.FUNCTIONS, *metadata.FUNCTIONS, *flaws.FUNCTIONS, *enqueue.FUNCTIONS)
 
 #: What the door's functions are known by, and nothing else in the schema.
 COMMENT = "A part of payconfirm's SQL door; made anew by every migrate"

@@ -15,11 +15,9 @@ from kombu import Connection
 from kombu.message import Message
 
 from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, read_id, read_job
-from worker.broker.queues import AGAIN_TASK, CALLBACK_TASK, CONFIRM_TASK, DEAD_LETTER_TASK
+from worker.broker.queues import CALLBACK_TASK, DEAD_LETTER_TASK, FROM_OUTSIDE
 from worker.broker.topology import declare
 
-#: What may come through a queue: a producer's jobs, and the sweep's.
-FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
 #: What may come through the queue of callbacks.
 CALLBACKS_ALONE = frozenset({CALLBACK_TASK})
 

@@ -17,9 +17,9 @@ from worker.broker.topology import declare
 CONFIRM_TASK = "payconfirm.confirm"
 AGAIN_TASK = "payconfirm.again"
 DEAD_LETTER_TASK = "payconfirm.dead_letter"
-#: What may come through a queue: a producer's jobs, and the sweep's.
-FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
 CALLBACK_TASK = "payconfirm.callback"
+#: What may come through the queues of jobs: a producer's, and the sweep's.
+FROM_OUTSIDE = frozenset({CONFIRM_TASK, AGAIN_TASK})
 
 #: Once more, over a fresh connection: a pooled one may have died unnoticed. Two copies cost nothing.
 _RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}

@@ -19,7 +19,7 @@ from confirmation.pipeline import LOCKED_DUE_SECONDS
 from payconfirm import InvalidOrder, read_document
 from payconfirm.checks import check_receipt_id
 from worker.broker.envelopes import CeleryJob, Unusable, read_id, read_job
-from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK, FROM_OUTSIDE, BrokerAway
+from worker.broker.queues import AGAIN_TASK, CALLBACK_TASK, CONFIRM_TASK, FROM_OUTSIDE, BrokerAway
 from worker.broker.topology import DEAD_QUEUE, declare
 from worker.orders import to_order
 from worker.store.dead_letters import DeadLetter, DeadLetters
@@ -96,14 +96,14 @@ class GivenUp:
         """Make sure that what it is about has a row, and so is due by itself; say which receipt it is."""
         if died == "expired":
             raise Unusable(WHY[died])
-        job = read_job(message.headers, message.content_type, message.body, FROM_OUTSIDE)
+        job = read_job(message.headers, message.content_type, message.body, FROM_OUTSIDE | {CALLBACK_TASK})
         if job.task == CONFIRM_TASK:
             order = _order(job)
             self._ledger.keep(order, LOCKED_DUE_SECONDS)
             return order.receipt_id
         if job.task == AGAIN_TASK:
             return self._known(job)
-        return None  # a message of ours about something else: that has a row, or there wouldn't be one
+        return None  # a callback of ours: its own row is due by itself
 
     def _known(self, job: CeleryJob) -> str:
         try:

@@ -23,6 +23,7 @@ from config.settings import Settings
 from worker.bootstrap import build_door
 from worker.callbacks.hosts import AllowedHosts
 from worker.duty.measures import Measures
+from worker.relay.queues import BoundQueues
 from worker.store.feed import Feed, Placed
 from worker.store.ledger import Ledger
 
@@ -49,6 +50,7 @@ class Door:
     hearing: Hearing
     desk: Desk
     measures: Measures
+    queues: BoundQueues
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -109,4 +111,5 @@ def build(settings: Settings) -> Door:
         hearing=Hearing(settings.redis_url.get_secret_value(), waiting, following),
         desk=Desk(settings, parts.engine),
         measures=Measures(parts.engine),
+        queues=BoundQueues(settings.events),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -14,6 +14,7 @@ from api.keys import Operator
 from confirmation.errors import StoreBusy, StoreUnavailable
 from confirmation.states import State
 from worker.duty.measures import MOST, Measure
+from worker.relay.queues import Bound
 
 router = APIRouter(tags=["on duty"])
 
@@ -61,7 +62,8 @@ async def metrics(request: Request, _: Operator) -> Response:
     except (StoreBusy, StoreUnavailable):
         measures = []
     house = CollectorRegistry()
-    house.register(House(measures, following=door.following.readers))
+    queues = await door.aside.run(door.queues.read)
+    house.register(House(measures, following=door.following.readers, queues=queues))
     return Response(
         generate_latest(house) + generate_latest(request.app.state.requests.registry),
         headers={"Content-Type": CONTENT_TYPE_LATEST},
@@ -71,17 +73,27 @@ async def metrics(request: Request, _: Operator) -> Response:
 class House(Collector):
     """Numbers that were read for this one scrape."""
 
-    def __init__(self, measures: list[Measure], following: int) -> None:
+    def __init__(self, measures: list[Measure], following: int, queues: dict[str, Bound]) -> None:
         self._measures = measures
         self._following = following
+        self._queues = queues
 
     def collect(self) -> Iterable[Metric]:
         """Give each as a gauge."""
         read = 1.0 if self._measures else 0.0
         yield GaugeMetricFamily("payconfirm_database_read", "Whether the database could be measured.", value=read)
         yield GaugeMetricFamily("payconfirm_http_streams", "Streams of events that are open.", value=self._following)
+        yield from self._bound()
         if self._measures:
             yield from (self._gauge(name) for name in _GAUGES)
+
+    def _bound(self) -> Iterable[Metric]:
+        length = GaugeMetricFamily("payconfirm_events_queue", "Events in each queue bound on Redis.", labels=["queue"])
+        missed = CounterMetricFamily("payconfirm_events_missed", "Events each missed over the cap.", labels=["queue"])
+        for name, queue in self._queues.items():
+            length.add_metric([name], queue.waiting)
+            missed.add_metric([name], queue.missed)
+        return length, missed
 
     def _gauge(self, measure: str) -> GaugeMetricFamily:
         name, words, label, always = _GAUGES[measure]

@@ -11,7 +11,7 @@ from tests import ledgers
 from worker.broker.queues import BrokerAway
 from worker.relay import queues as queues_module
 from worker.relay.events import EXCHANGE, EventPublisher
-from worker.relay.queues import MISSED, Bound, bound_queues
+from worker.relay.queues import MISSED, Bound, BoundQueues, bound_queues
 from worker.store.ledger import Ledger
 from worker.store.outbox import Outbox
 
@@ -159,3 +159,11 @@ def test_the_lag_says_how_many_wait_and_how_long(engine, events):
 
     outbox.mark_published(batch)
     assert outbox.lag() == (0, 0)
+
+
+def test_a_scrape_sees_every_bound_queue_and_is_told_of_none_where_nobody_answers(bind, redis_url):
+    bind("shop").channel.client.lpush("shop", "an event")
+
+    assert BoundQueues(redis_url).read() == {"shop": Bound(1, 0)}
+    assert BoundQueues("redis://127.0.0.1:1/0").read() == {}
+    assert BoundQueues("amqp://127.0.0.1:1//").read() == {}

@@ -6,6 +6,7 @@ all that the consumer still reads; and because RabbitMQ's `x-max-length` does th
 feed has every event.
 """
 
+from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -13,8 +14,9 @@ import structlog
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
+from worker.broker.redis import make_redis
 from worker.store.outbox import Announcement
 
 log = structlog.get_logger(__name__)
@@ -78,6 +80,19 @@ def bound_queues(redis: Redis) -> dict[str, Bound]:
         name: Bound(length, int(missed or 0))
         for name, length, missed in zip(names, lengths, answers[1::2], strict=True)
     }
+
+
+class BoundQueues:
+    """The same for a scrape that comes every few seconds; nothing where RabbitMQ has them, or Redis doesn't answer."""
+
+    def __init__(self, events_url: str) -> None:
+        self._redis = None if events_url.startswith("amqp") else make_redis(events_url)
+
+    def read(self) -> dict[str, Bound]:
+        """Read them once."""
+        with suppress(RedisError):
+            return bound_queues(self._redis) if self._redis else {}
+        return {}
 
 
 class Pushes:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from confirmation.confirmation import Confirmation
+from confirmation.errors import HookFailed
 from confirmation.ports import Commit
 from confirmation.states import Hooked, State
 
@@ -56,6 +57,19 @@ class Hook(Protocol):
 def method_of(before: Confirmation, after: Confirmation) -> Method | None:
     """Say which method belongs to this change, if any. A review goes by the state it came from."""
     return CALLED[before.hooked].get(after.origin) if after.origin is not before.origin else None
+
+
+def part_in(hook: Hook | None, before: Confirmation, after: Confirmation) -> Method | None:
+    """Say which method is to be called for this change, if any.
+
+    Raises `HookFailed` where there should be a hook: what the shop's tables know of would never be undone there.
+    """
+    method = method_of(before, after)
+    if hook is None and method and before.hooked:
+        raise HookFailed(
+            f"{method} is missing: the receipt was {before.hooked} under a hook, and ORDER_HOOK isn't set here"
+        )
+    return method if hook else None
 
 
 def called(commit: Commit, method: Method) -> Commit:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from confirmation import operators
-from confirmation.hooks import KNOWN, method_of, order_of
+from confirmation.hooks import KNOWN, order_of, part_in
 from confirmation.operating import Standing
 from confirmation.operators import PHASE, Act
 from confirmation.ports import Step
@@ -59,7 +59,7 @@ class TwinOperating:
         """Have the shop's own part done; give what its tables know of the receipt then."""
         before, hook = row.confirmation, self._store.hook
         after = operators.voiding(before)
-        method = method_of(before, after) if hook else None
+        method = part_in(hook, before, after)
         if hook is None or method is None:
             return before.hooked
         if hook.has(method):

@@ -11,7 +11,7 @@ from confirmation.confirmation import Confirmation, Hold, Job
 from confirmation.decisions import Refusal
 from confirmation.errors import ClaimLost, DifferentDocument
 from confirmation.events import EventType, result_document
-from confirmation.hooks import Hook, called, method_of, order_of
+from confirmation.hooks import Hook, called, order_of, part_in
 from confirmation.order import Order
 from confirmation.ports import Commit, Step
 from confirmation.states import REPLACEABLE, State
@@ -223,7 +223,7 @@ class TwinStore:
 
     def _with_the_shop(self, commit: Commit) -> Commit:
         """Have the shop's own part done, if it has one. Raises `HookRefused`, `HookFailed`."""
-        method = method_of(commit.before, commit.after) if self.hook else None
+        method = part_in(self.hook, commit.before, commit.after)
         if self.hook is None or method is None:
             return commit
         commit = called(commit, method)

@@ -269,6 +269,46 @@ def test_a_void_by_a_person_that_the_shop_fails_at_changes_nothing(tested):
     assert (tested.row("r1").confirmation.hooked, counts(tested, "tee")) == (None, (5, 0, 0))
 
 
+# Where the shop has a part and isn't there --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["on_commit", "on_release", "on_void"])
+def test_what_was_done_under_a_hook_is_not_moved_on_without_it(tested, method):
+    """A worker that was started without ORDER_HOOK would leave the shop's coupon taken for ever."""
+    shop = hooked(tested)
+    do = the_commit_of(method)(tested)
+    before, shelf = tested.row("r1"), counts(tested, "tee")
+    tested.set_hook(None)
+
+    with pytest.raises(HookFailed, match=rf"^{method} is missing: .* ORDER_HOOK isn't set here$"):
+        do()
+
+    assert (tested.row("r1"), counts(tested, "tee")) == (before, shelf)
+    tested.set_hook(shop.hook())
+    do()
+    assert shop.called[-1] == method
+
+
+def test_a_void_by_a_person_without_the_hook_changes_nothing(tested):
+    shop = hooked(tested)
+    review(tested, reserved(tested))
+    before = tested.row("r1")
+    tested.set_hook(None)
+
+    with pytest.raises(HookFailed, match="ORDER_HOOK isn't set here"):
+        tested.void("r1", State.REVIEW)
+
+    assert tested.row("r1") == before
+    tested.set_hook(shop.hook())
+    assert tested.void("r1", State.REVIEW)
+
+
+def test_what_the_shop_never_knew_of_needs_no_hook(tested):
+    before = reserved(tested)
+
+    assert enter(tested, before, State.REJECTED).state is State.REJECTED
+
+
 # Where there is nothing for the shop to do ----------------------------------------------------------------------------
 
 

@@ -102,6 +102,11 @@ def shelf(house, sku):
     return found.available, found.held, found.sold
 
 
+def hooked(house, receipt_id, known):
+    """Have the shop's hook have done its part for it."""
+    house.run("UPDATE payconfirm.confirmations SET hooked = :known WHERE receipt_id = :id", known=known, id=receipt_id)
+
+
 def adds_up(house):
     return audit(house.engine, None, Console(stderr=True)).findings.listed == []
 
@@ -586,3 +591,22 @@ def test_explain_as_data_names_the_person(duty):
 
     assert steps[-1]["phase"] == "operator"
     assert steps[-1]["detail"].startswith("by ")
+
+
+@pytest.mark.parametrize(
+    ("command", "receipt_id", "known"),
+    [
+        (("void", "--yes"), "review_held", "reserved"),
+        (("void", "--yes"), "confirmed", "committed"),
+        (("resolve", "--as", "voided", "--force"), "review_held", "reserved"),
+    ],
+)
+def test_what_was_done_under_the_shops_hook_is_not_undone_without_it(duty, house, command, receipt_id, known):
+    hooked(house, receipt_id, known)
+    before, steps = row(house, receipt_id), story(house, receipt_id).steps
+
+    done = duty(command[0], receipt_id, *command[1:])
+
+    assert done.exit_code == 1
+    assert f"{receipt_id} was {known} under a hook: set ORDER_HOOK; nothing was changed" in done.output
+    assert (row(house, receipt_id), story(house, receipt_id).steps) == (before, steps)

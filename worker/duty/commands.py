@@ -162,7 +162,7 @@ def void(
     settings = _settings()
     rows = Operating(bootstrap.build_engine(settings), bootstrap.build_hook(settings))
     with _or_exit_1():
-        seen = may(rows, Act.VOID, receipt_id)
+        seen = _under_its_hook(settings, may(rows, Act.VOID, receipt_id))
         if not yes:
             _ask_before_void(seen, restock=restock)
         send_back(rows, seen, who(), restock=restock)
@@ -181,8 +181,10 @@ def resolve(
 
     settings = _settings(Role.WORKER)
     parts = bootstrap.build_worker(settings, spared=False)
+    rows = Operating(bootstrap.build_engine(settings))
     with _or_exit_1():
-        resolving = Resolving(Operating(bootstrap.build_engine(settings)), parts.world)
+        _under_its_hook(settings, may(rows, Act.RESOLVE, receipt_id))
+        resolving = Resolving(rows, parts.world)
         confirmation, heard = resolving.resolve(receipt_id, Word(State(end), force, who()))
     parts.hints.outbox()
     showing.say(f"the gateway says: {showing.printable(heard)}")
@@ -264,6 +266,13 @@ def _or_exit_1() -> Iterator[None]:
         yield
     except NotDone as why:
         _unknown(str(why))
+
+
+def _under_its_hook(settings: Settings, seen: Confirmation) -> Confirmation:
+    """What a person does to it is done with the shop's hook, or not at all."""
+    if seen.hooked and not settings.order_hook:
+        raise NotDone(f"{seen.receipt_id} was {seen.hooked} under a hook: set ORDER_HOOK; nothing was changed")
+    return seen
 
 
 def _ask_before_void(seen: Confirmation, *, restock: bool) -> None:

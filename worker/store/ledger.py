@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
+import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from confirmation.confirmation import Confirmation, Hold, Job
 from confirmation.decisions import Refusal
-from confirmation.errors import ClaimLost, DifferentDocument, HookRefused, StoreUnavailable
-from confirmation.hooks import Hook, called, method_of
+from confirmation.errors import ClaimLost, DifferentDocument, HookFailed, HookRefused, StoreUnavailable
+from confirmation.hooks import Hook, Method, called, part_in
 from confirmation.order import Order
 from confirmation.ports import Commit, Stock
 from confirmation.states import State
@@ -18,6 +19,8 @@ from worker.store import statements
 from worker.store.engine import Row, named_errors, one
 from worker.store.rows import commit_values, order_values, seconds, step_values, to_confirmation, to_order
 from worker.store.together import Together
+
+log = structlog.get_logger(__name__)
 
 _BY_STOCK = {
     Stock.KEEP: statements.WRITE,
@@ -140,7 +143,7 @@ class Ledger:
 
     def _make(self, commit: Commit, first: str, last: str) -> Row | None:
         """Make a commit in one statement; where the shop has a part in it, in one transaction."""
-        method = method_of(commit.before, commit.after) if self._hook else None
+        method = _part_in(self._hook, commit)
         if self._hook is None or method is None:
             return self._one(last, commit_values(commit))
         commit = called(commit, method)
@@ -187,6 +190,14 @@ class Ledger:
     def _one(self, statement: str, values: Row) -> Row | None:
         with named_errors(), self._engine.connect() as connection:
             return one(connection, statement, values)
+
+
+def _part_in(hook: Hook | None, commit: Commit) -> Method | None:
+    try:
+        return part_in(hook, commit.before, commit.after)
+    except HookFailed as missing:
+        log.error("hook.failed", receipt_id=commit.before.receipt_id, error=str(missing))  # noqa: TRY400 — no bug
+        raise
 
 
 def _held(confirmation: Confirmation) -> Hold:

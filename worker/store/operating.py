@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine
 
 from confirmation import operators
 from confirmation.errors import HookFailed
-from confirmation.hooks import KNOWN, Hook, method_of
+from confirmation.hooks import KNOWN, Hook, part_in
 from confirmation.operating import Standing
 from confirmation.operators import PHASE, Act
 from confirmation.states import Reason, State
@@ -126,7 +126,7 @@ class Operating:
             return False
         before = to_confirmation(turn)
         after = operators.voiding(before)
-        method = method_of(before, after) if self._hook else None
+        method = part_in(self._hook, before, after)
         if self._hook and method and self._hook.has(method):
             Together(self._hook, method, after).write(connection, turn["xid"])
         hooked = KNOWN.get(method) if method else before.hooked

@@ -8,6 +8,8 @@ from worker.store.callbacks import Callbacks
 
 #: So many callbacks are listed, the newest.
 MOST_LISTED = 1000
+#: An id is shown in one piece, so that it can be copied.
+_ID_WIDTH = 36
 
 
 def show(table: Callbacks, state: str | None, *, as_json: bool) -> None:
@@ -37,16 +39,15 @@ def send_again(table: Callbacks, callback_id: str) -> str:
 
 
 def _calls(listed: list[dict[str, Any]]) -> Any:  # noqa: ANN401 — rich's own table
-    lines = showing.table("id", "written (UTC)", "receipt", "event", "state", "tries", "next (UTC)", "to", "why")
+    lines = showing.table("id", "receipt", "event", "state", "tries", "next (UTC)", "to", "why", first_width=_ID_WIDTH)
     for call in listed:
         words = (
             call["id"],
-            call["created_at"],
             call["receipt_id"],
-            call["type"],
+            call["type"].removeprefix("payconfirm."),
             call["state"],
             call["attempts"],
-            call["due_at"] or "-",
+            (call["due_at"] or "-").replace("T", " ")[:19],
             call["endpoint"],
             call["last_error"] or "",
         )

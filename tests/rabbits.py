@@ -42,6 +42,10 @@ class RabbitStage(Stage):
             for message in messages:
                 channel.basic_publish_confirm(message, routing_key=queue, mandatory=True)
 
+    def left_over(self):
+        """As many dots as wait; what a worker has taken isn't seen."""
+        return ["."] * self.waiting()
+
     def waiting(self, *queues):
         """How many wait in these, those that a worker has taken not among them."""
         with opened(self.broker_url) as channel:

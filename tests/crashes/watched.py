@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from kombu import Exchange, Queue
+from kombu.message import Message
 from sqlalchemy import Engine, event
 from watch import Watch
 
@@ -105,9 +106,9 @@ def watch_the_wire(gateway):
     Call.begin_to_send, _Reader.readinto = begin_to_send, readinto
 
 
-def acknowledge(qos, tag):
+def acknowledge(*arguments, **named):
     with passage("ack"):
-        ack(qos, tag)
+        ack(*arguments, **named)
 
 
 def after_a_wait(*, urgent):
@@ -127,7 +128,9 @@ def without_fence(statement):
 
 
 build, bootstrap.build_worker = bootstrap.build_worker, build_worker
-ack, transport.QoS.ack = transport.QoS.ack, acknowledge
+rabbitmq = os.environ.get("BROKER_URL", "").startswith("amqp")
+acknowledging = Message if rabbitmq else transport.QoS
+ack, acknowledging.ack = acknowledging.ack, acknowledge
 event.listen(Engine, "before_cursor_execute", lambda *_: next(statements))
 if "HASTY" in os.environ:
     pipeline.PHASES[State.SUBMITTING] = submit_at_once
@@ -136,4 +139,8 @@ if "UNFENCED" in os.environ:
 
 app = worker_app.app
 queue = os.environ["QUEUE"]  # its messages are its own
-app.conf.task_queues = [Queue(queue, Exchange(queue, type="direct"), routing_key=queue)]
+app.conf.task_queues = [
+    Queue(queue, routing_key=queue, queue_arguments={"x-queue-type": "quorum"}, no_declare=True)
+    if rabbitmq
+    else Queue(queue, Exchange(queue, type="direct"), routing_key=queue)
+]

@@ -59,6 +59,7 @@ class Broker:
             transport_options=options,
             ssl={"ssl_cert_reqs": ssl.CERT_REQUIRED} if scheme == "rediss" else False,
         )
+        self._shown = Connection(address).as_uri()
         self._connections = self._connection.Pool(limit=POOL_SIZE)
         self._producers = ProducerPool(self._connections, limit=POOL_SIZE)
         self._app = Celery("payconfirm.producer", set_as_current=False, loader="app", fixups=[])
@@ -75,7 +76,7 @@ class Broker:
                 self._publish(producer, message)
         except self._away as away:
             raise BrokerUnavailable(
-                f"{self._connection.as_uri()} didn't take the message for {document['receipt_id']}: "
+                f"{self._shown} didn't take the message for {document['receipt_id']}: "
                 f"{type(away).__name__}. Sending the same document again is harmless."
             ) from away
         return name

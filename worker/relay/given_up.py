@@ -11,6 +11,7 @@ from uuid import NAMESPACE_OID, uuid5
 import structlog
 from celery import Celery
 from kombu import Connection
+from kombu.exceptions import OperationalError
 from kombu.message import Message
 
 from confirmation.errors import DifferentDocument
@@ -50,7 +51,8 @@ class GivenUp:
         self._letters = letters
         self._connection: Connection | None = None
         #: Not connected; it only knows its transport's errors.
-        self._away = app.connection_for_read().connection_errors
+        transport = app.connection_for_read()
+        self._away = (OperationalError, *transport.connection_errors, *transport.channel_errors)
 
     def turn(self) -> bool:
         """Keep what is there; say whether there may be more. Raises `BrokerAway`, or what the store raises."""

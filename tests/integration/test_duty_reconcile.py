@@ -5,12 +5,16 @@ from rich.console import Console
 
 from confirmation.answers import Cancelled, Silence
 from confirmation.confirmation import Job
+from confirmation.events import uuid7
 from confirmation.order import Money
+from confirmation.ports import Terms, World
+from confirmation.resolving import Resolving, Word
 from confirmation.states import State
-from sandbox.twins import Fault
+from sandbox.twins import Fault, TwinLock
 from tests.integration.duty_house import PAID, WON, open_house
 from worker.duty import reconcile
 from worker.duty.audit import audit
+from worker.store.operating import Operating
 from worker.store.reading import Reading
 
 AWAY = Fault(Silence("connection refused"))
@@ -106,6 +110,43 @@ def test_a_confirmed_receipt_that_the_gateway_does_not_have_is_found(shop):
 
     message = "confirmed here, but the gateway says: not yet authorised, or not there"
     assert found(ask(shop)) == [("gateway", "confirmed", message)]
+
+
+@pytest.mark.parametrize("end", ["confirmed", "rejected", "voided"])
+def test_what_a_person_decided_against_a_gateway_that_has_no_clear_word_is_listed_and_no_fault(shop, end):
+    resolve(shop, "review_held", State(end), status=77)
+
+    report = ask(shop)
+
+    assert found(report) == []
+    unclear = "a number nobody documented"
+    said = {"receipt_id": "review_held", "state": end, "gateway": unclear, "by": "by kim"}
+    assert report.as_data()["by_people"] == [said]
+    out = Console(width=200)
+    with out.capture() as shown:
+        report.show(out)
+    assert "decided by people" in shown.get()
+
+
+@pytest.mark.parametrize(
+    ("end", "word"), [("confirmed", {"status": -2}), ("confirmed", {"status": 2}), ("voided", PAID)]
+)
+def test_what_a_person_decided_is_found_once_the_gateway_says_something_else(shop, end, word):
+    resolve(shop, "review_held", State(end), status=77)
+    vars(shop.gateway.receipts["review_held"]).update(word)
+
+    report = ask(shop)
+
+    assert [finding[:2] for finding in found(report)] == [("gateway", "review_held")]
+    assert report.by_people == []
+
+
+def resolve(shop, receipt_id, end, **receipt):
+    """Have a person end it by their word, while the gateway says this of it."""
+    vars(shop.gateway.receipts[receipt_id]).update(receipt)
+    world = World(shop.ledger, shop.gateway, TwinLock(shop.clock), Terms(), shop.clock.tick, lambda: 0.5, uuid7)
+    resolved, _ = Resolving(Operating(shop.engine), world).resolve(receipt_id, Word(end, force=True, by="kim"))
+    assert resolved.state is end
 
 
 def test_a_rejected_receipt_in_flight_is_open_rather_than_different(shop):

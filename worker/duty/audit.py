@@ -61,6 +61,7 @@ def _ask(gateway: Gateway, receipts: Receipts, report: Report, progress: Progres
             report.findings.add(finding)
         progress.advance(task, page.receipts)
     report.money, report.open = reconciliation.money, reconciliation.open
+    report.by_people = reconciliation.by_people
 
 
 @contextmanager

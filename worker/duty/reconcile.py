@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from confirmation.answers import Answer, GatewayReceipt, Seen, see
 from confirmation.confirmation import Confirmation
+from confirmation.operators import DECIDES
 from confirmation.ports import Gateway
 from confirmation.states import State
 from worker.duty.checks import Finding
@@ -40,6 +41,8 @@ class Compared:
     open: bool = False
     #: What the gateway has of the buyer's money for it, in the smallest unit of its own currency.
     paid: int = 0
+    #: Who said so against it, where the gateway says no more than it said then.
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,13 @@ class Page:
 
 @dataclass
 class Reconciliation:
-    """Walks through all receipts. `money` and `open` fill up on the way."""
+    """Walks through all receipts. `money`, `open` and `by_people` fill up on the way."""
 
     gateway: Gateway
     receipts: Receipts
     money: dict[str, dict[str, int]] = field(default_factory=dict)
     open: list[dict[str, str]] = field(default_factory=list)
+    by_people: list[dict[str, str]] = field(default_factory=list)
 
     def pages(self) -> Iterator[Page]:
         """Compare page by page; stop where the gateway has no word for a whole one."""
@@ -85,6 +89,9 @@ class Reconciliation:
         if gone and self.receipts.already_cancelled(confirmation.receipt_id):
             # Cancelled in the payment company's own console: v1's receipt stays at "paid" for ever.
             return Compared(confirmation, answer, compared.seen)
+        if compared.difference and compared.seen not in DECIDES | {Seen.NO_WORD}:
+            by = self.receipts.said_by_people(confirmation.receipt_id, confirmation.state, compared.seen)
+            return replace(compared, by=by, difference="") if by else compared
         return compared
 
     def _take(self, compared: list[Compared]) -> list[Finding]:
@@ -92,6 +99,10 @@ class Reconciliation:
             if each.confirmation.state is State.CONFIRMED and each.seen in _DRIFT:
                 self.receipts.ask(each.confirmation.receipt_id)
             self._add_up(each)
+            if each.by and len(self.by_people) < MOST_LISTED:
+                state, receipt_id = each.confirmation.state.value, each.confirmation.receipt_id
+                said = {"receipt_id": receipt_id, "state": state, "gateway": each.seen.value, "by": each.by}
+                self.by_people.append(said)
             if each.open and len(self.open) < MOST_LISTED:
                 state, receipt_id = each.confirmation.state.value, each.confirmation.receipt_id
                 self.open.append({"receipt_id": receipt_id, "state": state, "gateway": each.seen.value})

@@ -55,6 +55,8 @@ class Report:
     #: Confirmed here, cancelled at the gateway, and told as `payconfirm.drift`.
     drifted: list[Row] = field(default_factory=list)
     open: list[dict[str, str]] | None = None
+    #: Ended by a person's word, while the gateway said what it says still.
+    by_people: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -68,7 +70,7 @@ class Report:
 
     def as_data(self) -> dict[str, Any]:
         """As JSON has it."""
-        asked = {} if self.open is None else {"open": self.open}
+        asked = {} if self.open is None else {"open": self.open, "by_people": self.by_people}
         return {
             "ok": self.ok,
             "receipts": self.receipts,
@@ -89,6 +91,7 @@ class Report:
         _show_review(self.review, self.by_state.get("review", 0), out)
         _show_drift(self.drifted, out)
         _show_open(self.open, out)
+        _show_by_people(self.by_people, out)
         count = len(self.findings)
         wrong = "1 thing doesn't add up" if count == 1 else f"{count:,} things don't add up"
         out.print("all adds up" if self.ok else wrong, style="bold green" if self.ok else "bold red")
@@ -189,5 +192,15 @@ def _show_open(receipts: list[dict[str, str]] | None, out: Console) -> None:
     lines = table("still open", "state", "the gateway says", first_width=ID_WIDTH)
     for receipt in receipts:
         lines.add_row(*map(printable, (receipt["receipt_id"], receipt["state"], receipt["gateway"])))
+    out.print(lines)
+    out.print()
+
+
+def _show_by_people(receipts: list[dict[str, str]], out: Console) -> None:
+    if not receipts:
+        return
+    lines = table("decided by people", "as", "the gateway says", "", first_width=ID_WIDTH)
+    for receipt in receipts:
+        lines.add_row(*map(printable, (receipt["receipt_id"], receipt["state"], receipt["gateway"], receipt["by"])))
     out.print(lines)
     out.print()

@@ -58,6 +58,14 @@ SELECT EXISTS (
 """
 
 
+#: A person's last word made it what it is, when the gateway said this very thing.
+_SAID_BY_PEOPLE = """
+SELECT detail FROM payconfirm.steps
+WHERE receipt_id = :receipt_id AND NOT stale AND phase = 'operator' AND decided = 'resolve as ' || :state
+  AND seen = :seen ORDER BY number DESC LIMIT 1
+"""
+
+
 class Snapshot:
     """The database as it was at one moment, however long the reading takes."""
 
@@ -128,3 +136,10 @@ class Receipts:
         """Whether our own cancel was answered "already cancelled"."""
         with named_errors(), self._engine.connect() as connection:
             return bool(connection.execute(text(_ALREADY_CANCELLED), {"receipt_id": receipt_id}).scalar_one())
+
+    def said_by_people(self, receipt_id: str, state: str, seen: str) -> str | None:
+        """Who ended it like this by their word, while the gateway said this; None where nobody did."""
+        values = {"receipt_id": receipt_id, "state": state, "seen": seen}
+        with named_errors(), self._engine.connect() as connection:
+            said: str | None = connection.execute(text(_SAID_BY_PEOPLE), values).scalar_one_or_none()
+        return said

@@ -33,8 +33,10 @@ class Payconfirm:
     async def enqueue(self, document: dict[str, Any]) -> None:
         """Hand in an order document. The same one again is the same job, so whoever is unsure sends it again."""
         status, answer = await self._ask("POST", "/v1/confirmations", self._key, json=document)
-        if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+        if status in (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY):
             raise Refused(answer.get("detail") or answer.get("title") or f"HTTP {status}")
+        if status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+            raise Away(f"HTTP {status}")  # a wrong key, say: that is no word about the document
 
     async def result(self, receipt_id: str, *, wait_seconds: int = WAIT_SECONDS) -> dict[str, Any] | None:
         """Read the result document, at once if it is final, else after a wait; None where nothing is known."""

@@ -1,8 +1,6 @@
 """The shop's server: its orders, STEP 1 of the guide, and the outcome as it comes. `pay` is the part to copy."""
 
 import asyncio
-import hashlib
-import json
 import re
 import secrets
 import signal
@@ -19,9 +17,8 @@ from sandbox.shop.orders import Order, Orders, ReceiptTaken
 from sandbox.shop.payconfirm_http import WAIT_SECONDS, Away, Payconfirm, Refused
 from sandbox.shop.shelf import GOODS
 from sandbox.shop.window import WAYS, Window, WindowAway
+from sandbox.shop.wire import SESSION_COOKIE, as_event, as_json, browser_of, problem, read_body
 
-#: The browser's session. Its orders are shown to it alone.
-SESSION_COOKIE = "session"
 RECEIPT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: A name, in any language: no control characters, no line breaks, nothing that turns text round.
 BUYER = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]{1,60}")
@@ -52,18 +49,18 @@ class Shop:
     async def items(self, _: web.Request) -> web.Response:
         """Say what is sold, at which price, and how much is left (null where that isn't known)."""
         left = await self._payconfirm.left(GOODS)
-        return _json([asdict(goods) | {"left": left.get(goods.sku)} for goods in GOODS.values()])
+        return as_json([asdict(goods) | {"left": left.get(goods.sku)} for goods in GOODS.values()])
 
     async def place(self, request: web.Request) -> web.Response:
         """Make an order. The browser says what, never at which price; whether any is left, paying it says."""
-        body = await _body(request)
+        body = await read_body(request)
         goods, buyer = GOODS.get(str(body.get("sku"))), str(body.get("name", "")).strip()
         if goods is None:
-            raise _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "sku: there is no such item")
+            raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, "sku: there is no such item")
         if not BUYER.fullmatch(buyer):
-            raise _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "name: 1 to 60 characters, without control characters")
-        order_id = await asyncio.to_thread(self._orders.place, goods, buyer=buyer, browser=_browser(request))
-        return _json({"order_id": order_id}, HTTPStatus.CREATED)
+            raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, "name: 1 to 60 characters, without control characters")
+        order_id = await asyncio.to_thread(self._orders.place, goods, buyer=buyer, browser=browser_of(request))
+        return as_json({"order_id": order_id}, HTTPStatus.CREATED)
 
     async def pay(self, request: web.Request) -> web.Response:
         """STEP 1: take the receipt_id that the payment window gave the browser, and have the payment confirmed.
@@ -72,22 +69,22 @@ class Shop:
         order's own: whether the receipt says the same is looked up by payconfirm, before any money moves.
         """
         order = await self._own_order(request)
-        receipt_id = str((await _body(request)).get("receipt_id"))
+        receipt_id = str((await read_body(request)).get("receipt_id"))
         if not RECEIPT_ID.fullmatch(receipt_id):
-            raise _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "receipt_id: 1 to 64 of A-Z a-z 0-9 _ -")
+            raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, "receipt_id: 1 to 64 of A-Z a-z 0-9 _ -")
         try:
             await asyncio.to_thread(self._orders.take_receipt, order.order_id, receipt_id)
             await self._payconfirm.enqueue(order.paid_with(receipt_id, self.callback_url))
         except ReceiptTaken:
-            raise _problem(
+            raise problem(
                 HTTPStatus.CONFLICT, "this order is paid with another receipt, or this receipt pays another order"
             ) from None
         except Refused as refused:
             await asyncio.to_thread(self._orders.forget_receipt, order.order_id, receipt_id)
-            raise _problem(HTTPStatus.CONFLICT, f"this receipt isn't taken: {refused}") from None
+            raise problem(HTTPStatus.CONFLICT, f"this receipt isn't taken: {refused}") from None
         except Away:
             pass  # the receipt is kept: whoever waits for the outcome has it sent again
-        return _json({}, HTTPStatus.ACCEPTED)
+        return as_json({}, HTTPStatus.ACCEPTED)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Tell the outcome as it comes, as server-sent events, until it is final or there is nothing to wait for.
@@ -101,18 +98,18 @@ class Shop:
             await stream.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
             told: dict[str, Any] | None = None
             async for news in self._follow(order) if order else _nothing():
-                await stream.write(b": still here\n\n" if news == told else _event(news))
+                await stream.write(b": still here\n\n" if news == told else as_event(news))
                 told = news
         return stream
 
     async def called_back(self, request: web.Request) -> web.Response:
         """Keep what payconfirm says has become of a payment. Whoever repeats it changes nothing."""
         if not self.callback_secret:
-            raise _problem(HTTPStatus.NOT_FOUND, "this shop asks for no callbacks")
+            raise problem(HTTPStatus.NOT_FOUND, "this shop asks for no callbacks")
         try:
             result = callbacks.final_result(await request.read(), request.headers, self.callback_secret)
         except callbacks.CallbackRefused as refused:
-            raise _problem(HTTPStatus.UNAUTHORIZED, str(refused)) from refused
+            raise problem(HTTPStatus.UNAUTHORIZED, str(refused)) from refused
         if result:
             await asyncio.to_thread(self._orders.record, result)
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -120,13 +117,13 @@ class Shop:
     async def authorise(self, request: web.Request) -> web.Response:
         """Sandbox only: what Bootpay's payment window does between itself and Bootpay."""
         order = await self._own_order(request)
-        way = str((await _body(request)).get("way"))
+        way = str((await read_body(request)).get("way"))
         if way not in WAYS:
-            raise _problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"way: one of {', '.join(WAYS)}")
+            raise problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"way: one of {', '.join(WAYS)}")
         try:
-            return _json({"receipt_id": await self._window.authorise(order, way)}, HTTPStatus.CREATED)
+            return as_json({"receipt_id": await self._window.authorise(order, way)}, HTTPStatus.CREATED)
         except WindowAway as away:
-            raise _problem(HTTPStatus.BAD_GATEWAY, str(away)) from away
+            raise problem(HTTPStatus.BAD_GATEWAY, str(away)) from away
 
     async def _follow(self, order: Order) -> AsyncIterator[dict[str, Any]]:
         """Give what the buyer may know of the payment, again and again, until it is final or nobody pays."""
@@ -152,12 +149,12 @@ class Shop:
         yield _shown(order, None)
 
     async def _find(self, request: web.Request) -> Order | None:
-        return await asyncio.to_thread(self._orders.find, request.match_info["order_id"], _browser(request))
+        return await asyncio.to_thread(self._orders.find, request.match_info["order_id"], browser_of(request))
 
     async def _own_order(self, request: web.Request) -> Order:
         if order := await self._find(request):
             return order
-        raise _problem(HTTPStatus.NOT_FOUND, "this browser has no such order")
+        raise problem(HTTPStatus.NOT_FOUND, "this browser has no such order")
 
 
 def _shown(order: Order, result: dict[str, Any] | None) -> dict[str, Any]:
@@ -172,30 +169,6 @@ async def _nothing() -> AsyncIterator[dict[str, Any]]:
     yield {"state": "missing", "final": True}
 
 
-def _event(news: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(news)}\n\n".encode()
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    """Read a JSON object that our own page sent: another site's can't say that it is JSON without asking first."""
-    if request.content_type != "application/json":
-        raise _problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
-    if request.headers.get("Origin") not in (None, f"{request.scheme}://{request.host}"):
-        raise _problem(HTTPStatus.FORBIDDEN, "another site's page can't buy here")
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise _problem(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
-    return body
-
-
-def _browser(request: web.Request) -> str:
-    """Name the browser's session without keeping what opens it."""
-    return hashlib.sha256(request.cookies.get(SESSION_COOKIE, "").encode()).hexdigest()
-
-
 async def _page(request: web.Request) -> web.StreamResponse:
     page = pages.page(request)
     if not request.cookies.get(SESSION_COOKIE):
@@ -205,16 +178,6 @@ async def _page(request: web.Request) -> web.StreamResponse:
 
 async def _file(request: web.Request) -> web.StreamResponse:
     return pages.file(request)
-
-
-def _json(body: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.json_response(body, status=status, headers={"Cache-Control": "no-store"})
-
-
-def _problem(status: HTTPStatus, message: str) -> web.HTTPException:
-    problem = web.HTTPException(text=json.dumps({"error": message}), content_type="application/json")
-    problem.set_status(status)
-    return problem
 
 
 async def _with_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -5,12 +5,12 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import CookieJar
+from aiohttp import CookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from sandbox.shop import server
 from sandbox.shop.orders import Orders
-from sandbox.shop.payconfirm_http import Away, Refused
+from sandbox.shop.payconfirm_http import Away, Payconfirm, Refused
 from sandbox.shop.server import Shop, build_app
 
 RECEIPT = "5afd6be8e13f33616f2876ac"
@@ -147,3 +147,28 @@ def test_a_result_that_was_taken_back_is_told_again(orders):
             assert status(orders, order_id) == "refunded"
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("code", "ends"),
+    [(200, None), (202, None), (409, Refused), (422, Refused), (401, Away), (413, Away), (429, Away), (503, Away)],
+)
+def test_only_a_word_about_the_document_itself_is_taken_for_a_refusal(code, ends):
+    """An order whose receipt is on its way must not let go of it because a key was changed meanwhile."""
+
+    async def story():
+        async def answer(_):
+            return web.json_response({"title": "as told"}, status=code)
+
+        app = web.Application()
+        app.router.add_post("/v1/confirmations", answer)
+        async with TestServer(app) as door:
+            payconfirm = Payconfirm(str(door.make_url("")), "key", None)
+            try:
+                await payconfirm.enqueue({})
+            except (Away, Refused) as raised:
+                return type(raised)
+            finally:
+                await payconfirm.close()
+
+    assert asyncio.run(story()) is ends

@@ -221,6 +221,7 @@ def test_what_follows_a_refused_event_of_its_receipt_does_not_go_out(shop, new_r
     of_the_second = [sequence for subject, sequence, _ in shop.told() if subject == shop.receipts[1]]
     assert of_the_second == ([1] if guarded else [1, 2])
     assert [(line["event"], line["error"]) for line in logged] == [("events.cut_short", "Refused")]
+    assert shop.asked(LEASED) == 0
     full.purge()
     until(lambda: publish_events(relay) and full.purge() >= 0 and not shop.asked(WAITING))
 

@@ -3,11 +3,13 @@
 import base64
 import itertools
 import random
+import re
 import signal
 import time
 from urllib.parse import urlsplit
 
 import pytest
+from celery import Celery
 from kombu.message import Message
 
 import payconfirm
@@ -276,3 +278,33 @@ def at(url, port):
     parts = urlsplit(url)
     login = parts.netloc.rpartition("@")[0] or "guest:guest"
     return parts._replace(netloc=f"{login}@127.0.0.1:{port}").geturl()
+
+
+def test_a_celery_program_of_a_shop_s_own_sends_and_makes_no_queue(house):
+    house.start_gateway()
+    (document,) = house.open_receipts()
+    shop = Celery("shop", broker=house.broker_url, set_as_current=False)
+    shop.conf.broker_transport_options = {"confirm_publish": True}
+
+    shop.send_task(
+        "payconfirm.confirm",
+        args=[document],
+        queue=QUEUE,
+        task_id=f"payconfirm-{document['receipt_id']}",
+        serializer="json",
+        ignore_result=True,
+        declare=[],
+        mandatory=True,
+    )
+    shop.close()
+
+    worker = house.ready_worker()
+    until(lambda: house.confirmed(document))
+    assert "broker.declared_differently" not in worker.said
+
+
+def test_health_says_which_rabbitmq_answers(house):
+    done = house.start("health", ["python", "-m", "worker", "health"])
+
+    assert done.wait(PATIENCE_SECONDS) == 0, done.said
+    assert re.search(r"RabbitMQ \d+\.\d+.* answers", done.said)

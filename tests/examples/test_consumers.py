@@ -68,7 +68,8 @@ class Program:
 
 
 @pytest.fixture
-def program():
+def program(queue_name):
+    del queue_name  # deleted after the programs have ended, or one would declare it anew
     with ExitStack() as stack:
 
         def start(command, folder, **environment):

@@ -197,7 +197,7 @@ function describe(news) {
     case "placed": return [word("placedTitle"), word(news.refused ? "conflictText" : "placedText"), ""];
     case "confirmed": return [word("confirmedTitle"), word("confirmedText", news.buyer), ""];
     case "rejected": {
-      const bank = news.reason === "declined" && news.message ? ` ${word("said", news.message)}` : "";
+      const bank = news.reason === "declined" && news.message ? `\n${word("said", news.message)}` : "";
       return [word(news.reason === "out_of_stock" ? "soldOutTitle" : "rejectedTitle"), because + bank, word("noMoney")];
     }
     case "voiding": return [word("voidingTitle"), because, word("moneyBack", price(news.amount))];

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from api import cursors
+
 ORDER = {
     "receipt_id": "5afd6be8e13f33616f2876ac",
     "order_id": "order-1001",
@@ -50,7 +52,7 @@ _EVENT = {
     "data": CONFIRMED,
 }
 #: A cursor as they look.
-CURSOR = "AAAAAAAAAAHkHl2f"
+CURSOR = cursors.write(484)
 TRACE = CONFIRMED | {
     "items": {"tee-black-m": 2},
     "created_at": "2026-11-23T01:00:00.123456Z",

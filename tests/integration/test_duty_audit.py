@@ -27,6 +27,14 @@ def event(receipt_id, sequence, kind):
 
 
 #: What is done to the tables, and exactly what the audit must find then.
+#: A callback of each event of
+SHOP = "'https://shop.example/'"
+CALL = (
+    "INSERT INTO payconfirm.callbacks (id, receipt_id, sequence, url, due_at)"
+    f" SELECT id, receipt_id, sequence, {SHOP}, now() FROM payconfirm.outbox"
+)
+#: Older than
+PAUSE = "UPDATE payconfirm.callbacks SET state = 'paused', created_at = now() - interval"
 DAMAGES = [
     (f"{SET} amount = amount + 1 WHERE receipt_id = 'confirmed'", {("told", "confirmed")}),
     (f"{SET} order_id = 'another' WHERE receipt_id = 'confirmed'", {("told", "confirmed")}),
@@ -128,12 +136,31 @@ DAMAGES = [
         f"{SET} created_at = now() - interval '661 seconds' WHERE receipt_id = 'submitting'",
         {("undecided", "submitting")},
     ),
+    (
+        f"{CALL} WHERE receipt_id = 'confirmed'; {SET} callback_url = 'https://s.example/' WHERE receipt_id = 'review'",
+        {("called_back", "review")},
+    ),
+    (
+        f"{CALL} WHERE receipt_id = 'voided'; UPDATE payconfirm.callbacks SET due_at = now() - interval '901 seconds'",
+        {("call_overdue", "voided")},
+    ),
+    (
+        f"{CALL} WHERE receipt_id = 'voided'; UPDATE payconfirm.callbacks SET due_at = now() + interval '28 hours'",
+        {("call_forgotten", "voided")},
+    ),
+    (
+        f"{CALL} WHERE receipt_id = 'voided'; {PAUSE} '16 minutes'",
+        {("call_forgotten", "voided")},
+    ),
 ]
 
 TIME_OUTS = ("statement_timeout", "idle_in_transaction_session_timeout")
 
 #: What looks odd and is right.
 HARMLESS = [
+    # What was told before there were callbacks has none.
+    f"{SET} callback_url = 'https://shop.example/'",
+    f"{CALL}; {PAUSE} '1 day'; INSERT INTO payconfirm.endpoints (endpoint, paused_at) VALUES ({SHOP}, now())",
     f"{SET} created_at = now() - interval '650 seconds'",
     f"{SET} created_at = now() - interval '1 day' WHERE state NOT IN ('received', 'submitting')",
     # A cancel of the gateway's own, however long it takes.

@@ -206,4 +206,40 @@ WHERE state IN ('received', 'submitting') AND seen IS DISTINCT FROM '{Seen.CANCE
   AND created_at < now() - :deadline - interval '{OVERDUE_SECONDS} seconds' ORDER BY created_at
 """,
     ),
+    # From the first callback on: what was told before there were any has none.
+    Check(
+        "called_back",
+        "every event of a receipt with a callback_url has its callback",
+        "no callback for its event {sequence}, {type}",
+        """
+SELECT o.receipt_id, o.sequence, o.type
+FROM payconfirm.outbox o JOIN payconfirm.confirmations c USING (receipt_id)
+WHERE c.callback_url IS NOT NULL AND o.at >= c.created_at
+  AND o.number > (SELECT min(f.number) FROM payconfirm.outbox f JOIN payconfirm.callbacks USING (id))
+  AND NOT EXISTS (SELECT FROM payconfirm.callbacks b WHERE b.id = o.id) ORDER BY o.number
+""",
+    ),
+    Check(
+        "call_overdue",
+        f"no callback is due for more than {BACKLOG_SECONDS} s (is a relay running, and a callbacks process?)",
+        "callback {id} is due for {seconds} s",
+        f"""
+SELECT c.receipt_id, c.id, extract(epoch FROM now() - c.due_at)::bigint AS seconds FROM payconfirm.callbacks c
+WHERE c.state = 'pending' AND c.due_at < now() - interval '{BACKLOG_SECONDS} seconds' AND NOT EXISTS (
+    SELECT FROM payconfirm.callbacks e
+    WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint = c.endpoint AND e.state = 'pending')
+ORDER BY c.due_at
+""",
+    ),
+    Check(
+        "call_forgotten",
+        "a paused callback's endpoint is paused, and none waits for more than 27 hours",
+        "callback {id} is {state}, and nothing will move it",
+        """
+SELECT c.receipt_id, c.id, c.state FROM payconfirm.callbacks c
+WHERE c.state = 'pending' AND c.due_at > now() + interval '27 hours'
+   OR c.state = 'paused' AND c.created_at < now() - interval '15 minutes' AND NOT EXISTS (
+       SELECT FROM payconfirm.endpoints e WHERE e.endpoint = c.endpoint AND e.paused_at IS NOT NULL)
+""",
+    ),
 )

@@ -6,7 +6,6 @@ import signal
 import socket
 import time
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -246,7 +245,7 @@ def test_a_stop_ends_every_stream_and_is_no_crash(web, tell, start, tmp_path):
 def test_who_follows_costs_no_thread_and_who_does_not_read_little_memory(web, tell, start):
     """All of it would be some 80 MB for the twenty of them."""
     tell(1000, size=4000)
-    grown = memory(web)
+    before = web.memory
     with ExitStack() as stack:
         for _ in range(20):
             address = ("127.0.0.1", urlsplit(web.url).port)
@@ -256,14 +255,8 @@ def test_who_follows_costs_no_thread_and_who_does_not_read_little_memory(web, te
             assert connection.recv(100).startswith(b"HTTP/1.1 200")
         with following(web, start) as stream:
             take(stream, 1000)
-        grown = memory(web) - grown
+        grown = web.memory - before
         threads = web.threads
 
     assert threads < 20
     assert grown < MEGABYTES
-
-
-def memory(web):
-    status = Path(f"/proc/{web.process.pid}/status").read_text()
-    [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
-    return int(line.split()[1]) / 1024

@@ -1,7 +1,9 @@
 """Asking the HTTP door for a result, and waiting for it: on a real process and real servers."""
 
 import asyncio
+import json
 import time
+from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -9,8 +11,10 @@ import pytest
 
 from tests.integration.web_process import KEY, PATIENCE_SECONDS, assert_problem, order, shared_door, until
 
-#: Many times what a process has threads.
-WAITERS = 300
+#: Many times what a process has threads. Half of them wait for one receipt.
+WAITERS = 1000
+#: What they may cost, together with their connections and the work for them.
+MEGABYTES = 100
 
 
 @pytest.fixture(scope="module")
@@ -74,34 +78,48 @@ def test_a_hint_wakes_who_waits(web):
     assert answers[0].json() == announced
 
 
-def test_hundreds_wait_at_once_and_cost_no_threads(web):
-    documents = [order() for _ in range(WAITERS)]
-    for document in documents:
-        assert web.post(document).status_code == 202
+async def ask(web, path):
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(web.url).port)
+    writer.write(f"GET {path}?wait=30 HTTP/1.1\r\nHost: door\r\nConnection: close\r\n".encode())
+    writer.write(f"Authorization: {KEY['Authorization']}\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return answer
 
-    async def wait_for(path):
-        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(web.url).port)
-        writer.write(f"GET {path}?wait=30 HTTP/1.1\r\nHost: door\r\nConnection: close\r\n".encode())
-        writer.write(f"Authorization: {KEY['Authorization']}\r\n\r\n".encode())
-        answer = await reader.read()
-        writer.close()
-        return answer
+
+def established(web):
+    """How many connections the process has taken."""
+    folder = Path(f"/proc/{web.process.pid}/fd")
+    return sum(str(each.readlink()).startswith("socket:") for each in folder.iterdir())
+
+
+def test_a_thousand_wait_at_once_and_cost_no_threads_and_little_memory(web):
+    own = [order() for _ in range(50)]
+    for document in own:
+        assert web.post(document).status_code == 202
+    names = [document["receipt_id"] for document in own]
+    waited = [names[0]] * (WAITERS // 2) + [names[number % 50] for number in range(WAITERS // 2)]
+    before = web.memory
 
     async def story():
-        began = web.rows.now()
-        waiters = [asyncio.create_task(wait_for(f"/v1/confirmations/{each['receipt_id']}")) for each in documents]
+        waiters = [asyncio.create_task(ask(web, f"/v1/confirmations/{name}")) for name in waited]
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while len(await asyncio.to_thread(web.rows.reads_done, began)) < 8:  # noqa: ASYNC110 — the database knows
+            while established(web) < WAITERS:  # noqa: ASYNC110 — the process knows
                 await asyncio.sleep(0.05)
         assert (await asyncio.to_thread(web.post, order())).status_code == 202
-        threads = web.threads
+        threads, grown = web.threads, web.memory - before
         with web.redis as connection:
-            for each in documents:
-                await asyncio.to_thread(web.rows.end, each["receipt_id"])
-                connection.publish("payconfirm:results", each["receipt_id"])
-        return threads, await asyncio.gather(*waiters)
+            for name in names:
+                await asyncio.to_thread(web.rows.end, name)
+                connection.publish("payconfirm:results", name)
+        return threads, grown, await asyncio.gather(*waiters)
 
-    threads, answers = asyncio.run(story())
+    threads, grown, answers = asyncio.run(story())
 
     assert threads < 20
-    assert all(answer.startswith(b"HTTP/1.1 200") and b'"final":true' in answer for answer in answers)
+    assert grown < MEGABYTES
+    for name, answer in zip(waited, answers, strict=True):
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
+            "receipt_id": name, "state": "confirmed", "final": True, "sequence": 1,
+        }  # fmt: skip

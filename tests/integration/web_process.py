@@ -61,6 +61,13 @@ class Web:
         return len(list(Path(f"/proc/{self.process.pid}/task").iterdir()))
 
     @property
+    def memory(self):
+        """In megabytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmRSS")]
+        return int(line.split()[1]) / 1024
+
+    @property
     def redis(self):
         return redis.Redis.from_url(self.addresses["REDIS_URL"])
 

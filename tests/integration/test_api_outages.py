@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -63,6 +64,33 @@ def test_a_dead_broker_and_a_dead_redis_cost_nobody_anything(start_web, database
     announced = rows.end(document["receipt_id"])
     waiter.join(PATIENCE_SECONDS)
     assert answers[0].json() == announced
+
+
+@pytest.fixture
+def silent_broker():
+    """A RabbitMQ behind which packets vanish: the connection opens, and nobody ever says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        yield f"amqp://guest:secret-password@127.0.0.1:{listener.getsockname()[1]}//"
+
+
+@pytest.mark.parametrize("broker", ["refused", "silent"])
+def test_a_rabbitmq_that_is_away_costs_nobody_anything(start_web, database_url, silent_broker, broker):
+    url = silent_broker if broker == "silent" else "amqp://guest:secret-password@127.0.0.1:1//"
+    web = start_web(BROKER_URL=url)
+    document = order()
+    web.post(order())  # the first one finds out
+    slowest = 0.0
+
+    for each in [document, *(order() for _ in range(30))]:
+        began = time.monotonic()
+        assert web.post(each).status_code == 202
+        slowest = max(slowest, time.monotonic() - began)
+
+    due = "SELECT due_at - created_at FROM payconfirm.confirmations WHERE receipt_id = %s"
+    [(wait,)] = Rows(database_url).ask(due, document["receipt_id"])
+    assert 1.9 < wait.total_seconds() < 2.1
+    assert slowest < 3  # a broker is given longer than that to answer
+    assert "secret-password" not in web.log.read_text()
 
 
 def test_a_key_that_posts_too_fast_is_told_when_to_come_again(start_web):

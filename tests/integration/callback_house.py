@@ -1,9 +1,7 @@
 """Callbacks without a broker: events in a real database, sent off and delivered in this process."""
 
 import base64
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -83,13 +81,3 @@ class House:
     def ask(self, statement: str, **values: object) -> list[Any]:
         with self.engine.connect() as connection:
             return list(connection.execute(text(statement), values))
-
-
-@contextmanager
-def at_night(house: House, hours: float) -> Iterator[None]:
-    """Let every endpoint have been failing for so many hours."""
-    house.ask(
-        "UPDATE payconfirm.endpoints SET failing_since = failing_since - make_interval(mins => :m) RETURNING 1",
-        m=round(hours * 60),
-    )
-    yield

@@ -30,7 +30,7 @@ class Callbacks:
             else:
                 leaving.append(callback)
         try:
-            while leaving:  # the longest due first
+            while leaving:
                 self._sender.callback(leaving[0].id, leaving[0].fence)
                 del leaving[0]
         except BrokerAway:

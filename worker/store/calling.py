@@ -71,7 +71,7 @@ class Calling:
         self._engine = engine
 
     def take(self, most: int) -> list[Leaving]:
-        """Take callbacks that are due and have room at their host, the longest due first; none in another's turn."""
+        """Take callbacks that are due and have room at their host, those that wait longest; none in another's turn."""
         values = {"most": most, "at_once": AT_ONCE, "lease": timedelta(seconds=SENT_SECONDS)}
         with named_errors(), self._transaction() as connection:
             if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _TURN}).scalar_one():

@@ -263,8 +263,8 @@ def test_a_rabbitmq_that_says_nothing_costs_a_sender_seconds(silent, house):
         address.falls_silent()
 
         for send, refusal in (
+            (lambda: sending.waiting(QUEUE), BrokerAway),  # first: over the connection that there is, if there is one
             (lambda: sending.again("somebody", None), BrokerAway),
-            (lambda: sending.waiting(QUEUE), BrokerAway),
             (lambda: client.enqueue(SOMEBODY), BrokerUnavailable),
         ):
             began = time.monotonic()

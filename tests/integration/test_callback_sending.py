@@ -14,7 +14,7 @@ from tests.receivers import closed_port, drip, receiving, say
 from worker.callbacks.hosts import AllowedHosts
 from worker.callbacks.sending import MOST_BYTES, Answer, NoAnswer, Post
 
-TOTAL_SECONDS = 0.8
+TOTAL_SECONDS = 1.2
 PUBLIC = "93.184.216.34"
 
 
@@ -59,7 +59,6 @@ def connected(monkeypatch):
 
 
 def post(hosts, url, **options):
-    options = {"total_seconds": TOTAL_SECONDS, **options}
     return Post(AllowedHosts(hosts), **options).send(url, {"Content-Type": "text/plain"}, b"event")
 
 
@@ -121,7 +120,7 @@ def test_ten_megabytes_are_read_up_to_the_limit():
     with receiving() as shop:
         shop.answer = partial(say, status=200, body=b"x" * 10_000_000)
 
-        answer = post("127.0.0.1", shop.url, total_seconds=10)
+        answer = post("127.0.0.1", shop.url)
 
         assert isinstance(answer, Answer)
         assert (answer.status, len(answer.body)) == (200, MOST_BYTES)
@@ -139,12 +138,12 @@ def test_ten_megabytes_are_read_up_to_the_limit():
 )
 def test_a_slow_drip_has_no_more_time_than_any(head, status):
     with receiving() as shop:
-        shop.answer = partial(drip, head=head, seconds=5)
+        shop.answer = partial(drip, head=head, seconds=6)
         began = time.monotonic()
 
-        answer = post("127.0.0.1", shop.url)
+        answer = post("127.0.0.1", shop.url, total_seconds=TOTAL_SECONDS)
 
-        assert time.monotonic() - began < TOTAL_SECONDS + 1
+        assert time.monotonic() - began < TOTAL_SECONDS + 3
         assert getattr(answer, "status", None) == status
         assert status or answer.why == "no answer in time"
 
@@ -153,15 +152,15 @@ def test_continue_without_end_has_no_more_time_either():
     with receiving() as shop:
 
         def answer(handler):
-            for _ in range(1000):
+            for _ in range(600):
                 handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 time.sleep(0.01)
 
         shop.answer = answer
         began = time.monotonic()
 
-        assert post("127.0.0.1", shop.url) == NoAnswer("no answer in time")
-        assert time.monotonic() - began < TOTAL_SECONDS + 1
+        assert post("127.0.0.1", shop.url, total_seconds=TOTAL_SECONDS) == NoAnswer("no answer in time")
+        assert time.monotonic() - began < TOTAL_SECONDS + 3
 
 
 def test_a_resolver_that_hangs_holds_neither_the_call_nor_the_others(monkeypatch):
@@ -227,7 +226,7 @@ def test_a_certificate_is_for_the_name_though_the_connection_is_by_address(names
     context = speaking(authority.issue_cert("shop.example"))
     context.sni_callback = lambda _sock, name, _context: heard.append(name)
     with receiving(context) as shop:
-        answer = post("shop.example 127.0.0.1", named(shop.url), ca_file=ca_file, total_seconds=10)
+        answer = post("shop.example 127.0.0.1", named(shop.url), ca_file=ca_file)
 
         assert (answer.status, heard) == (204, ["shop.example"])
         assert shop.got[0].headers["Host"].startswith("shop.example:")
@@ -238,7 +237,7 @@ def test_a_certificate_that_proves_nothing_is_refused(names, authority, ca_file,
     names["shop.example"] = [["127.0.0.1"]]
     issuer, name = (trustme.CA(), "shop.example") if whose == "nobody's" else (authority, "other.example")
     with receiving(speaking(issuer.issue_cert(name))) as shop:
-        answer = post("shop.example 127.0.0.1", named(shop.url), ca_file=ca_file, total_seconds=10)
+        answer = post("shop.example 127.0.0.1", named(shop.url), ca_file=ca_file)
 
         assert isinstance(answer, NoAnswer)
         assert "certificate isn't trusted" in answer.why
@@ -251,8 +250,9 @@ def test_a_server_that_never_shakes_hands_has_no_more_time_than_any(names, ca_fi
         url = f"https://shop.example:{silent.getsockname()[1]}/"
         began = time.monotonic()
 
-        assert post("shop.example 127.0.0.1", url, ca_file=ca_file) == NoAnswer("no answer in time")
-        assert time.monotonic() - began < TOTAL_SECONDS + 1
+        answer = post("shop.example 127.0.0.1", url, ca_file=ca_file, total_seconds=TOTAL_SECONDS)
+        assert answer == NoAnswer("no answer in time")
+        assert time.monotonic() - began < TOTAL_SECONDS + 3
 
 
 def test_what_is_no_http_is_no_answer():

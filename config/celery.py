@@ -13,11 +13,14 @@ QUEUE = "payconfirm"
 AGAIN = "payconfirm.again"
 #: Callbacks, which a process of their own reads.
 CALLBACKS = "payconfirm.callbacks"
-#: On RabbitMQ what a queue gives up comes here, through an exchange of the same name; the relay takes it from there.
+#: What is given up comes here, on RabbitMQ through an exchange of the same name; the relay takes it from there.
 DEAD = "payconfirm.dead"
 
 #: So often RabbitMQ delivers a message that nobody acknowledges. Not even a good one that was unlucky is lost by it.
 DELIVERY_LIMIT = 20
+#: So often a message comes back from dead workers on Redis. Few, since whoever stands behind it waits 11 s each time;
+#: and a good one that was unlucky loses nothing: it gets its row, and is carried from there.
+RETURN_LIMIT = 3
 
 #: How often the guarded transport says that its worker lives, and looks for messages of dead ones.
 ALIVE_EVERY_SECONDS = 1

@@ -132,8 +132,8 @@ class Stage:
         return [letter["reason"] for letter in self.letters.newest() if letter["raw_base64"] == wanted]
 
     def left_over(self) -> list[bytes]:
-        """Every message that waits, or that a worker has taken and not acknowledged."""
-        lists = [QUEUE, "payconfirm.again", *self.taken()]
+        """Every message that waits, was given up, or that a worker has taken and not acknowledged."""
+        lists = [QUEUE, "payconfirm.again", "payconfirm.dead", *self.taken()]
         return [item for name in lists for item in self.redis.lrange(name, 0, -1)]
 
     def taken(self) -> list[bytes]:

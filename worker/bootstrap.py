@@ -16,7 +16,6 @@ from worker.broker.hints import Hints
 from worker.broker.locks import RedisLock
 from worker.broker.queues import Sender
 from worker.broker.redis import make_redis
-from worker.broker.topology import is_rabbitmq
 from worker.callbacks.delivery import Delivery
 from worker.callbacks.hosts import AllowedHosts
 from worker.callbacks.sending import Post
@@ -63,8 +62,7 @@ class RelayParts:
     hints: Hints
     redis: Redis
     callbacks: Callbacks
-    #: Only where the broker is RabbitMQ.
-    given_up: GivenUp | None
+    given_up: GivenUp
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def build_relay(settings: Settings) -> RelayParts:
         hints=Hints(redis),
         redis=redis,
         callbacks=Callbacks(Calling(engine), sender, AllowedHosts(settings.callback_allowed_hosts)),
-        given_up=GivenUp(app, Ledger(engine), Reading(engine), letters) if is_rabbitmq(settings.broker) else None,
+        given_up=GivenUp(app, Ledger(engine), Reading(engine), letters),
     )
 
 

@@ -29,9 +29,9 @@ AWAY_SECONDS = 0.3
 #: A broker that is away is said to be away; without this kombu tries for seconds.
 QUICKLY = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 DRAINED_POLL_SECONDS = 0.05
-#: Every place where a message of ours can still be: both queues, and a list for each queue and each worker's channel of
-#: what that one has taken and not acknowledged.
-QUEUES, TAKEN = ("payconfirm", "payconfirm.again"), "payconfirm:taken"
+#: Every place where a message of ours can still be: both queues, that of what was given up, and a list for each queue
+#: and each worker's channel of what that one has taken and not acknowledged.
+QUEUES, TAKEN = ("payconfirm", "payconfirm.again", "payconfirm.dead"), "payconfirm:taken"
 
 
 class Turned(Exception):

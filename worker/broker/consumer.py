@@ -14,7 +14,7 @@ from celery.worker.consumer import Consumer
 from kombu import Connection
 from kombu.message import Message
 
-from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, read_id, read_job
+from worker.broker.envelopes import RAW, UNREADABLE, CeleryJob, Unusable, cut, read_id, read_job
 from worker.broker.queues import CALLBACK_TASK, DEAD_LETTER_TASK, FROM_OUTSIDE
 from worker.broker.topology import declare
 
@@ -84,8 +84,8 @@ def guard(message: Message, known: Container[str]) -> None:
 
 
 def _raw(message: Message) -> bytes:
-    """The list's item on Redis; the body on RabbitMQ."""
+    """The list's item on Redis; the body on RabbitMQ. Of what is too large the beginning."""
     raw: Any = (message.delivery_info or {}).pop(RAW, None)
     if raw is None:
         raw = message.body
-    return raw.encode(errors="surrogatepass") if isinstance(raw, str) else bytes(raw or b"")
+    return cut(raw.encode(errors="surrogatepass") if isinstance(raw, str) else bytes(raw or b""))

@@ -18,6 +18,12 @@ _JSON = "application/json"
 #: An order document with the deepest metadata that it may have needs 103. Python gives up at some depth below 1,000, a
 #: different one each time it reads the same text, so what is deeper than needed is stopped here.
 MOST_LEVELS = 110
+#: A good message has some 200 KB at most. Reading JSON takes up to 50 times its size, 800 MB for this much; more isn't
+#: read at all.
+LARGEST_BYTES = 16 * 1024 * 1024
+#: Of what is larger only the beginning is kept: it shows who wrote it, and a row of half a gigabyte would harm whoever
+#: lists dead letters. It was never a document, so no payment is lost with the rest.
+KEPT_BYTES = 1024 * 1024
 #: It becomes the name of a result in Redis, and a column.
 LONGEST_ID = 255
 #: Where `envelope` puts the message as it was.
@@ -40,10 +46,7 @@ class Unusable(Exception):
 
 def envelope(item: bytes, tag: str, queue: str) -> dict[str, Any]:
     """Make kombu's envelope of a list's item. What can't be read becomes one whose body is the item."""
-    try:
-        content_type, encoding, headers, body = _parts(item)
-    except Unusable as wrong:
-        content_type, encoding, headers, body = UNREADABLE, "binary", {"why": str(wrong)}, item
+    content_type, encoding, headers, body = parts(item)
     return {
         "body": base64.b64encode(body).decode(),
         "content-type": content_type,
@@ -57,7 +60,27 @@ def envelope(item: bytes, tag: str, queue: str) -> dict[str, Any]:
     }
 
 
+def parts(item: bytes) -> tuple[object, object, dict[str, Any], bytes]:
+    """Take a list's item apart: content type, encoding, headers and body; the same for what can't be read."""
+    try:
+        return _parts(item)
+    except Unusable as wrong:
+        return UNREADABLE, "binary", {"why": str(wrong)}, cut(item)
+
+
+def too_large(what: str) -> str:
+    """Say that this is larger than what is read, and what is kept of it."""
+    return f"{what} is larger than {LARGEST_BYTES:,} bytes; only its first {KEPT_BYTES:,} are kept"
+
+
+def cut(raw: bytes) -> bytes:
+    """Keep all of it, or the beginning of what is too large."""
+    return raw if len(raw) <= LARGEST_BYTES else raw[:KEPT_BYTES]
+
+
 def _parts(item: bytes) -> tuple[object, object, dict[str, Any], bytes]:
+    if len(item) > LARGEST_BYTES:
+        raise Unusable(too_large("the message"))
     message = _json(item, "the message")
     if not isinstance(message, dict):
         raise Unusable("the message isn't a JSON object")
@@ -87,6 +110,8 @@ def read_job(headers: object, content_type: object, body: object, known: Contain
         raise Unusable("the message has no headers")
     if content_type == UNREADABLE and "why" in headers:
         raise Unusable(str(headers["why"]))
+    if isinstance(body, str | bytes | bytearray) and len(body) > LARGEST_BYTES:
+        raise Unusable(too_large("the body"))
     if content_type != _JSON:
         raise Unusable(f"the content type is {repr(content_type)[:100]}, not {_JSON}")
     task, job_id = headers.get("task"), read_id(headers)

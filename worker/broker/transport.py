@@ -4,10 +4,12 @@ kombu takes a message off its list and notes it as unacknowledged in a second st
 loses it. Here taking *is* noting: a script moves the message into a list of the channel that takes it, and an
 acknowledgement removes it from there. Each channel keeps a key alive for as long as its worker runs; the lists of one
 whose key is gone go back to their queues. There is no visibility timeout: nothing comes back while its worker lives.
+What comes back again and again, as if it ended its workers, is given up to a list that the relay reads.
 
 It overrides private methods of kombu 5.7, which is why pyproject.toml pins it and `tests/crashes` holds it.
 """
 
+import hashlib
 from collections import deque
 from contextlib import suppress
 from math import inf
@@ -23,7 +25,7 @@ from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from config.celery import AGAIN
 from worker.broker.envelopes import envelope
-from worker.broker.scripts import KEEP_ALIVE, NOTHING, OWNERS, PREFIX, PUT_BACK, TAKE
+from worker.broker.scripts import KEEP_ALIVE, NOTHING, OWNERS, PREFIX, PUT_BACK, RETURNED, TAKE
 
 log = structlog.get_logger(__name__)
 
@@ -70,8 +72,9 @@ class Channel(redis.Channel):
 
     def __init__(self, *args: object, **options: object) -> None:
         self._owner = uuid4().hex
-        self._taken: dict[str, tuple[str, bytes]] = {}
-        self._unheard: deque[tuple[str, bytes]] = deque()
+        #: Its queue, the list's item, and whether it came back from a dead worker before.
+        self._taken: dict[str, tuple[str, bytes, bool]] = {}
+        self._unheard: deque[tuple[str, bytes, bool]] = deque()
         self._silent = False
         self._command = "EVAL"
         self._leave = False
@@ -102,7 +105,9 @@ class Channel(redis.Channel):
 
     def _remove_unheard(self, client: Any) -> None:  # noqa: ANN401 — kombu has no types
         while self._unheard:
-            queue, item = self._unheard[0]
+            queue, item, returned = self._unheard[0]
+            if returned:
+                client.hdel(RETURNED, hashlib.sha1(item, usedforsecurity=False).hexdigest())
             client.lrem(self._list(queue), 1, item)
             self._unheard.popleft()
 
@@ -110,7 +115,7 @@ class Channel(redis.Channel):
         """Give a message back to its queue, to be read next."""
         if tag not in self._taken:
             return
-        queue, item = self._taken.pop(tag)
+        queue, item, _ = self._taken.pop(tag)
         with self.conn_or_acquire() as client:
             client.eval(PUT_BACK, 2, self._list(queue), queue, item)
 
@@ -175,7 +180,7 @@ class Channel(redis.Channel):
             self._in_poll = None  # type: ignore[assignment]
             self._flush_brpop_reauth()
         if command == "EVAL" and answer:
-            return self._deliver_taken(answer[0].decode(), answer[1])
+            return self._deliver_taken(answer[0].decode(), *answer[1:])
         if command == "EVAL":
             self._command = "BLMOVE"
         if self._leave:
@@ -190,9 +195,9 @@ class Channel(redis.Channel):
             self._told_at = monotonic()
             log.warning("broker.refuses", error=str(refusal))
 
-    def _deliver_taken(self, queue: str, item: bytes) -> bool:
+    def _deliver_taken(self, queue: str, item: bytes, returned: object) -> bool:
         tag = str(uuid4())  # a producer's own may stand twice
-        self._taken[tag] = (queue, item)
+        self._taken[tag] = (queue, item, returned == 1)
         self.connection._deliver(envelope(item, tag, queue), queue)  # noqa: SLF001 — as the parent does
         return True
 

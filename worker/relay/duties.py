@@ -68,9 +68,8 @@ def run(parts: RelayParts) -> None:
 def duties_of(parts: RelayParts) -> list[Duty]:
     """The relay's duties."""
     sweep = Sweep(parts.schedule, parts.sender, partial(away_seconds, parts.redis))
-    given_up = [Duty("given up", parts.given_up.turn, DEAD_LETTER_SECONDS)] if parts.given_up else []
     return [
-        *given_up,
+        Duty("given up", parts.given_up.turn, DEAD_LETTER_SECONDS),
         Duty("sweep", sweep.turn, SWEEP_SECONDS),
         Duty("results", lambda: store_results(parts), OUTBOX_SECONDS),
         Duty("feed", lambda: place_events(parts), OUTBOX_SECONDS),

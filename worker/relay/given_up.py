@@ -1,27 +1,28 @@
-"""What RabbitMQ gave up delivering: a good document gets its row after all, everything else is kept as a dead letter.
+"""What the broker gave up delivering: a good document gets its row after all, everything else is kept as a dead letter.
 
-A message is acknowledged only once its row, or its dead letter, is committed; taken twice it is kept once.
+So a message that ends whatever worker takes it stops nobody for long, and its innocent neighbours, which came back as
+often, lose nothing. It is acknowledged only once its row, or its dead letter, is committed; taken twice it is kept
+once.
 """
 
-import hashlib
 from contextlib import suppress
-from typing import Any
+from itertools import islice
 from uuid import NAMESPACE_OID, uuid5
 
 import structlog
 from celery import Celery
 from kombu import Connection
 from kombu.exceptions import OperationalError
-from kombu.message import Message
 
 from confirmation.errors import DifferentDocument
 from confirmation.order import Order
 from confirmation.pipeline import LOCKED_DUE_SECONDS
 from payconfirm import InvalidOrder, read_document
 from payconfirm.checks import check_receipt_id
+from worker.broker.dead import Dead, from_rabbitmq, from_redis
 from worker.broker.envelopes import CeleryJob, Unusable, read_id, read_job
 from worker.broker.queues import AGAIN_TASK, CALLBACK_TASK, CONFIRM_TASK, FROM_OUTSIDE, BrokerAway
-from worker.broker.topology import DEAD_QUEUE, declare
+from worker.broker.topology import declare
 from worker.orders import to_order
 from worker.store.dead_letters import DeadLetter, DeadLetters
 from worker.store.ledger import Ledger
@@ -31,13 +32,6 @@ log = structlog.get_logger(__name__)
 
 #: So many in one turn.
 BATCH = 100
-#: RabbitMQ's words for why, and ours.
-WHY = {
-    "delivery_limit": "RabbitMQ gave it up: it was delivered again and again, and nobody acknowledged it",
-    "expired": "it expired in its queue",
-}
-#: RabbitMQ's own headers that are others each time a message is taken.
-COUNTS = ("x-delivery-count", "x-acquired-count")
 _CONNECT = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
@@ -53,15 +47,16 @@ class GivenUp:
         #: Not connected; it only knows its transport's errors.
         transport = app.connection_for_read()
         self._away = (OperationalError, *transport.connection_errors, *transport.channel_errors)
+        self._rabbitmq = transport.transport.driver_type == "amqp"
+        self._dead = from_rabbitmq if self._rabbitmq else from_redis
 
     def turn(self) -> bool:
         """Keep what is there; say whether there may be more. Raises `BrokerAway`, or what the store raises."""
         try:
-            queue = DEAD_QUEUE(self._connected().default_channel)
             taken = 0
-            while taken < BATCH and (message := queue.get(no_ack=False)) is not None:
-                self._keep(message)
-                message.ack()
+            for dead in islice(self._dead(self._connected()), BATCH):
+                self._keep(dead)
+                dead.acknowledge()
                 taken += 1
         except Exception as error:
             self.close()
@@ -81,24 +76,24 @@ class GivenUp:
         if self._connection is None:
             self._connection = self._app.connection_for_read()
             self._connection.ensure_connection(**_CONNECT)
-            declare(self._connection, self._app.amqp.queues.values())
+            if self._rabbitmq:
+                declare(self._connection, self._app.amqp.queues.values())
         return self._connection
 
-    def _keep(self, message: Message) -> None:
-        died = _died(message.headers)
+    def _keep(self, dead: Dead) -> None:
         try:
-            about = self._row_of(message, died)
+            about = self._row_of(dead)
         except (Unusable, InvalidOrder, DifferentDocument) as wrong:
-            self._letters.keep(_letter(message, died, str(wrong)))
-            log.warning("message.given_up", why=died, reason=str(wrong))
+            self._letters.keep(_letter(dead, str(wrong)))
+            log.warning("message.given_up", why=dead.why, reason=str(wrong))
         else:
-            log.warning("message.rescued", why=died, receipt_id=about)
+            log.warning("message.rescued", why=dead.why, receipt_id=about)
 
-    def _row_of(self, message: Message, died: str) -> str | None:
+    def _row_of(self, dead: Dead) -> str | None:
         """Make sure that what it is about has a row, and so is due by itself; say which receipt it is."""
-        if died == "expired":
-            raise Unusable(WHY[died])
-        job = read_job(message.headers, message.content_type, message.body, FROM_OUTSIDE | {CALLBACK_TASK})
+        if dead.lost:
+            raise Unusable(dead.why)
+        job = read_job(dead.headers, dead.content_type, dead.body, FROM_OUTSIDE | {CALLBACK_TASK})
         if job.task == CONFIRM_TASK:
             order = _order(job)
             self._ledger.keep(order, LOCKED_DUE_SECONDS)
@@ -123,23 +118,11 @@ def _order(job: CeleryJob) -> Order:
     return to_order(read_document(job.arguments[0]))
 
 
-def _died(headers: dict[str, Any]) -> str:
-    """Read RabbitMQ's word for why; what a producer wrote in its place may be anything."""
-    deaths = headers.get("x-death")
-    last = deaths[0] if isinstance(deaths, list) and deaths else None
-    return str(last.get("reason"))[:100] if isinstance(last, dict) else "unknown"
-
-
-def _letter(message: Message, died: str, reason: str) -> DeadLetter:
-    body = message.body
-    raw = body.encode(errors="surrogatepass") if isinstance(body, str) else bytes(body or b"")
-    same = {name: value for name, value in message.headers.items() if name not in COUNTS}
-    what = hashlib.sha256(raw + repr(same).encode(errors="surrogatepass")).hexdigest()
-    why = WHY.get(died, f"RabbitMQ gave it up: {died}")
+def _letter(dead: Dead, reason: str) -> DeadLetter:
     return DeadLetter(
         source="celery",
-        reason=reason if reason == why else f"{reason} ({why})",
-        raw=raw,
-        task_id=read_id(message.headers),
-        id=uuid5(NAMESPACE_OID, what),
+        reason=reason if reason == dead.why else f"{reason} ({dead.why})",
+        raw=dead.raw,
+        task_id=read_id(dead.headers),
+        id=uuid5(NAMESPACE_OID, dead.mark),
     )

@@ -15,7 +15,17 @@ from kombu.message import Message
 
 from tests.workers import body, envelope, item
 from worker.broker.consumer import FROM_OUTSIDE, GuardedConsumer, guard
-from worker.broker.envelopes import LONGEST_ID, MOST_LEVELS, RAW, CeleryJob, Unusable, read_job
+from worker.broker.envelopes import (
+    KEPT_BYTES,
+    LARGEST_BYTES,
+    LONGEST_ID,
+    MOST_LEVELS,
+    RAW,
+    CeleryJob,
+    Unusable,
+    read_job,
+    too_large,
+)
 from worker.broker.envelopes import envelope as made_of
 from worker.broker.queues import CONFIRM_TASK, DEAD_LETTER_TASK
 
@@ -86,6 +96,32 @@ def test_a_job_is_read_from_a_message_with(name):
     job = read(USABLE[name])
 
     assert replace(job, id=HEADERS["id"]) == JOB
+
+
+def test_what_is_too_large_is_not_read_and_only_its_beginning_is_kept():
+    """
+    Reading it might end the worker; and a dead letter of half a gigabyte whoever lists them.
+    """
+    raw = b"[" * (LARGEST_BYTES + 1)
+
+    made = made_of(raw, "a tag", "payconfirm")
+
+    assert made["headers"] == {"why": too_large("the message")}
+    assert base64.b64decode(made["body"]) == raw[:KEPT_BYTES]
+
+
+def test_a_body_that_is_too_large_becomes_a_dead_letter_of_its_beginning():
+    """As RabbitMQ delivers it."""
+    raw = b"[" * (LARGEST_BYTES + 1)
+    message = Message(raw, headers=dict(HEADERS), content_type="application/json", delivery_info={})
+
+    guard(message, FROM_OUTSIDE)
+
+    (reason, kept, task_id), *_ = json.loads(message.body)
+    assert message.headers["task"] == DEAD_LETTER_TASK
+    assert reason == too_large("the body")
+    assert base64.b64decode(kept) == base64.b64decode(message.headers[RAW]) == raw[:KEPT_BYTES]
+    assert task_id == HEADERS["id"]
 
 
 def test_a_plain_body_may_hold_what_base64_could_not():

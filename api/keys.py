@@ -21,6 +21,7 @@ _ROUNDS = 50_000
 _BEARER = {"WWW-Authenticate": "Bearer"}
 _BASIC = {"WWW-Authenticate": 'Basic realm="payconfirm console", charset="UTF-8"'}
 _NO_KEY = "This needs a key: Authorization: Bearer <key>."
+_NOT_OURS = "The key given is none of API_KEYS: Authorization: Bearer <key>."
 _NOT_ON_DUTY = "This needs a key of OPERATOR_KEYS: Authorization: Bearer <key>."
 _PRODUCERS = "This needs a key of OPERATOR_KEYS; the one given is a producer's, of API_KEYS."
 _NOBODY_ON_DUTY = (
@@ -83,9 +84,10 @@ def fingerprint(key: bytes) -> str:
 
 async def caller(request: Request) -> bytes:
     """Let in only who has a key."""
-    found: bytes | None = request.app.state.door.keys.caller(request.headers.get("authorization"))
+    given = request.headers.get("authorization")
+    found: bytes | None = request.app.state.door.keys.caller(given)
     if found is None:
-        raise Problem(401, _NO_KEY, headers=_BEARER)
+        raise Problem(401, _NOT_OURS if _bearer(given) else _NO_KEY, headers=_BEARER)
     return found
 
 

@@ -77,7 +77,7 @@ class Broker:
         except self._away as away:
             raise BrokerUnavailable(
                 f"{self._shown} didn't take the message for {document['receipt_id']}: "
-                f"{type(away).__name__}. Sending the same document again is harmless."
+                f"{type(away.__cause__ or away).__name__}. Sending the same document again is harmless."
             ) from away
         return name
 

@@ -47,7 +47,13 @@ def stay(console: Console) -> int:
         shop_url = house.open_shop(_port(SHOP_PORT))
         receipt_id, last = secrets.token_hex(12), f"Logs: {logs}. Ctrl-C stops everything."
         variables = _variables(house, ground, environment)
-        paragraphs = ("", _where(house, shop_url), _try(house, receipt_id), _ask(variables, receipt_id), last)
+        paragraphs = (
+            "",
+            _where(house, shop_url, environment),
+            _try(house, receipt_id),
+            _ask(variables, receipt_id),
+            last,
+        )
         console.print("\n\n".join(paragraphs)[1:], markup=False, soft_wrap=True)
         while True:
             house.check()
@@ -70,8 +76,10 @@ def _ground(console: Console) -> Iterator[Ground]:
         yield Ground(ours.addresses, ours)
 
 
-def _where(house: House, shop_url: str) -> str:
+def _where(house: House, shop_url: str, environment: Mapping[str, str]) -> str:
     console = f"{house.web_url}/console"
+    ours = "CALLBACK_SECRET" not in os.environ  # somebody's own stands in their own shell
+    secret = f", signed with {environment['CALLBACK_SECRET']}" if ours else ""
     where = {
         "shop": shop_url,
         **({"console": console} if _is_there(console) else {}),
@@ -79,6 +87,7 @@ def _where(house: House, shop_url: str) -> str:
         "gateway": f"{house.gateway_url}/sandbox/ledger",
         "API key": house.keys.api,
         "operator key": house.keys.operator,
+        "callbacks": f"a callback_url on http://127.0.0.1 (not localhost) is called{secret}",
     }
     return "\n".join(f"{name:<14}{value}" for name, value in where.items())
 

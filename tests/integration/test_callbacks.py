@@ -216,7 +216,8 @@ def test_a_callback_to_a_host_that_is_no_longer_allowed_has_failed_and_says_why(
     house.turn()
 
     row = house.row(event_id)
-    assert (row.state, row.last_error) == ("failed", "callback_url: names a host that callbacks may not go to")
+    assert row.state == "failed"
+    assert row.last_error.startswith("callback_url: names a host that callbacks may not go to")
     assert shop.got == []
     assert house.ask("SELECT * FROM payconfirm.endpoints") == []
     assert House(engine).callbacks.resend(event_id)

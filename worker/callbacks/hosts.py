@@ -26,7 +26,7 @@ class AllowedHosts:
             return str(wrong)
         host = _name(parts.hostname or "")
         if host not in self._exact and not (host.endswith(self._below) and read_address(host) is None):
-            return "names a host that callbacks may not go to"
+            return "names a host that callbacks may not go to: it isn't in CALLBACK_ALLOWED_HOSTS"
         if parts.scheme != "https" and not _may_be_http(host):
             return "must begin with https://"
         return None

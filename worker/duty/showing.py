@@ -12,8 +12,9 @@ from rich.table import Table
 
 from confirmation.order import Money
 
-#: Where nobody says how wide the output is (a file, a pipe), lines may be this long.
-_WIDTH = 150
+#: A line is as long as what it says: a file or a pipe takes it whole, a narrow terminal wraps it. Only beyond this is a
+#: cell folded.
+_WIDTH = 400
 #: A column of the gateway's ids, or of times, is kept this wide, so that they can be copied.
 ID_WIDTH = 24
 
@@ -21,8 +22,7 @@ ID_WIDTH = 24
 def console(*, stderr: bool = False) -> Console:
     """Give the terminal. Nothing in a text is taken for markup."""
     made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
-    if not made.is_terminal:
-        made.width = _WIDTH
+    made.width = max(made.width, _WIDTH)
     return made
 
 

@@ -47,6 +47,8 @@ def test_after_the_last_one_there_is_none_whatever_the_shop_wishes():
         ("Sat, 28 Nov 2026 12:01:00 -0000", timedelta(minutes=1)),
         ("Sat, 28 Nov 2026 11:00:00 GMT", timedelta()),
         ("Sat, 99 Nov 2026 11:00:00 GMT", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2027 00:00:00 +99999999999999999", None),
     ],
 )
 def test_a_retry_after_is_read_as_seconds_or_a_date(said, wish):

@@ -50,24 +50,31 @@ class Delivery:
 
     def _deliver(self, claimed: Claimed) -> Callable[[], Standing | None]:
         """Send it; give back what is to be written."""
+        try:
+            return self._send(claimed)
+        except Exception as unforeseen:  # noqa: BLE001 — it would come again and again, as if its process had been killed
+            return self._unanswered(claimed, f"payconfirm failed over it: {type(unforeseen).__name__}")
+
+    def _send(self, claimed: Claimed) -> Callable[[], Standing | None]:
         if flaw := self._hosts.flaw(claimed.url):
             return lambda: self._calling.refused(claimed, f"callback_url: {flaw}")
         body = body_of(claimed)
         headers = {"Content-Type": CONTENT_TYPE, "User-Agent": "payconfirm", "Connection": "close"}
         signed = self._signing.headers(str(claimed.id), datetime.now(UTC), body)
-        try:
-            said = self._post.send(claimed.url, headers | signed, body)
-        except Exception as unforeseen:  # noqa: BLE001 — it would come again and again, as if its process had been killed
-            said = NoAnswer(f"payconfirm failed over it: {type(unforeseen).__name__}")
+        said = self._post.send(claimed.url, headers | signed, body)
         if isinstance(said, NoAnswer):
-            wait = wait_after(claimed.attempt, None, random.random())  # noqa: S311 — no secret hangs on it
-            return lambda: self._calling.not_taken(claimed, said.why, None, wait)
+            return self._unanswered(claimed, said.why)
         status = said.status
         if 200 <= status < 300:
             return lambda: self._calling.delivered(claimed, status)
         wish = read_wish(said.retry_after, datetime.now(UTC))
-        wait = None if status == GONE else wait_after(claimed.attempt, wish, random.random())  # noqa: S311 — as above
-        return lambda: self._calling.not_taken(claimed, _words(status, said.body), status, wait)
+        wait = None if status == GONE else wait_after(claimed.attempt, wish, random.random())  # noqa: S311 — no secret hangs on it
+        words = _words(status, said.body)
+        return lambda: self._calling.not_taken(claimed, words, status, wait)
+
+    def _unanswered(self, claimed: Claimed, why: str) -> Callable[[], Standing | None]:
+        wait = wait_after(claimed.attempt, None, random.random())  # noqa: S311 — as above
+        return lambda: self._calling.not_taken(claimed, why, None, wait)
 
 
 def body_of(claimed: Claimed) -> bytes:

@@ -26,6 +26,6 @@ def read_wish(retry_after: str | None, now: datetime) -> timedelta | None:
         return min(timedelta(seconds=int(words[:9])), LONGEST_WISH)
     try:
         at = parsedate_to_datetime(words)
-    except ValueError:
+        return max((at if at.tzinfo else at.replace(tzinfo=UTC)) - now, timedelta())
+    except (ValueError, OverflowError):  # the second for a year, or a time zone, beyond all numbers
         return None
-    return max((at if at.tzinfo else at.replace(tzinfo=UTC)) - now, timedelta())

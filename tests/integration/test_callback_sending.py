@@ -16,6 +16,7 @@ from worker.callbacks.sending import MOST_BYTES, Answer, NoAnswer, Post
 
 TOTAL_SECONDS = 1.2
 PUBLIC = "93.184.216.34"
+CONTINUE = b"HTTP/1.1 100 Continue\r\nX: " + b"y" * 60_000 + b"\r\n\r\n"
 
 
 @pytest.fixture
@@ -124,6 +125,49 @@ def test_ten_megabytes_are_read_up_to_the_limit():
 
         assert isinstance(answer, Answer)
         assert (answer.status, len(answer.body)) == (200, MOST_BYTES)
+
+
+def test_what_comes_before_an_answer_is_read_up_to_a_limit_too():
+    with receiving() as shop:
+        shop.answer = lambda handler: [handler.wfile.write(CONTINUE) for _ in range(2000)]
+
+        answer = post("127.0.0.1", shop.url, total_seconds=60)
+
+        assert answer == NoAnswer("its answer has more than 128 KiB before its body")
+
+
+def test_headers_are_read_up_to_a_limit_too():
+    with receiving() as shop:
+        headers = {f"X{number}": "y" * 65_000 for number in range(90)}
+        shop.answer = partial(say, status=200, **headers)
+
+        assert post("127.0.0.1", shop.url) == NoAnswer("its answer has more than 128 KiB before its body")
+
+
+@pytest.mark.parametrize("chunk", [b"1;" + b"e" * 30_000 + b"\r\nx\r\n", b"1\r\nx\r\n"])
+def test_an_answer_in_pieces_is_the_one_that_its_status_says_however_much_there_is_around_them(chunk):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with receiving() as shop:
+        shop.answer = lambda handler: [handler.wfile.write(each) for each in (head, *[chunk] * 100, b"0\r\n\r\n")]
+
+        answer = post("127.0.0.1", shop.url)
+
+        assert (answer.status, answer.body.strip(b"x")) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("there", "sent"),
+    [
+        ("/결제/훅?상점=7&x=😀", "/%EA%B2%B0%EC%A0%9C/%ED%9B%85?%EC%83%81%EC%A0%90=7&x=%F0%9F%98%80"),
+        ("/%EA%B2%B0%20%2f?a=%25&b=~!$'()*+,;:@/?[]|^`{}\"<>", "/%EA%B2%B0%20%2f?a=%25&b=~!$'()*+,;:@/?[]|^`{}\"<>"),
+        ("?훅", "/?%ED%9B%85"),
+    ],
+)
+def test_what_isn_t_ascii_is_sent_percent_encoded_and_what_is_stays_as_it_is(there, sent):
+    with receiving() as shop:
+        answer = post("127.0.0.1", shop.url.removesuffix("/hook") + there)
+
+        assert (answer.status, [got.path for got in shop.got]) == (204, [sent])
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ The time is one for all of it: the gateway's connections keep it, whatever the o
 """
 
 import ipaddress
+import math
 import os
 import socket
 import ssl
+import string
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import certifi
 from urllib3 import HTTPResponse
@@ -27,12 +29,14 @@ from urllib3.exceptions import HTTPError
 from worker.callbacks.addresses import Address
 from worker.callbacks.hosts import AllowedHosts
 from worker.gateway.call import Call, calling, current
-from worker.gateway.connections import Connection, SecureConnection
+from worker.gateway.connections import Connection, SecureConnection, TooMuch
 
 #: The contract's: for the name, the connection, the request and the whole answer together.
 TOTAL_SECONDS = 10.0
-#: No more of an answer is read.
+#: No more of an answer's body is read.
 MOST_BYTES = 64 * 1024
+#: No more of all of it, with its headers and with what comes before it, which may be any number of 100s.
+MOST_BYTES_IN_ALL = 2 * MOST_BYTES
 _CHUNK_BYTES = 8 * 1024
 #: A resolver has no time-out of its own. One that hangs holds one of these, not the others' names.
 _RESOLVING_AT_ONCE = 64
@@ -73,19 +77,22 @@ class Post:
 
     def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer | NoAnswer:
         """Send it and read the answer. The URL's shape and host have been checked."""
-        call = Call(time.monotonic, ends_at=time.monotonic() + self._total_seconds, start_by=float("inf"))
+        ends_at = time.monotonic() + self._total_seconds
+        call = Call(time.monotonic, ends_at, start_by=math.inf, most_bytes=MOST_BYTES_IN_ALL)
         with calling(call):
             try:
                 return self._exchange(url, headers, body)
             except NotAllowed as why:
                 return NoAnswer(str(why))
+            except TooMuch:
+                return NoAnswer(f"its answer has more than {MOST_BYTES_IN_ALL // 1024} KiB before its body")
             except _FAILURES as error:
                 return NoAnswer(_why(call, error))
 
     def _exchange(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         parts = urlsplit(url)
         connection = self._connection(parts.scheme, parts.hostname or "", parts.port)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=string.punctuation)
         try:
             connection.request("POST", target, body, headers, preload_content=False, decode_content=False)
             response = connection.getresponse()

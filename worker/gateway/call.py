@@ -18,6 +18,8 @@ class Call:
     ends_at: float
     #: The call's own bytes are sent before this, or not at all.
     start_by: float
+    #: No more bytes are read, of one answer and of all that comes before it.
+    most_bytes: float = math.inf
     #: Whether the gateway may have heard of it.
     sent: bool = field(default=False, init=False)
 

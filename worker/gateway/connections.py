@@ -33,13 +33,18 @@ def _resolver(_process_id: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="resolver")
 
 
+class TooMuch(OSError):
+    """The other side has said more than the call takes."""
+
+
 class _Reader(io.RawIOBase):
-    """What a response reads from: each receive waits only for what is left of the call."""
+    """What a response reads from: each receive waits only for what is left of the call, and takes only so much."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._call = current()
         self._sock = sock
         self._raw = sock.makefile("rb", buffering=0)
+        self._bytes = 0
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """Stand in for the socket that `http.client` makes its file from."""
@@ -50,7 +55,11 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - a buffer has no name before Python 3.12
         self._sock.settimeout(self._call.remaining_seconds())
-        return self._raw.readinto(buffer)
+        if self._bytes >= self._call.most_bytes:
+            raise TooMuch("the answer is longer than the call takes")
+        received = self._raw.readinto(buffer)
+        self._bytes += received or 0
+        return received
 
     def close(self) -> None:
         self._raw.close()

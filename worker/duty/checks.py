@@ -227,7 +227,8 @@ WHERE c.callback_url IS NOT NULL AND o.at >= c.created_at
 SELECT c.receipt_id, c.id, extract(epoch FROM now() - c.due_at)::bigint AS seconds FROM payconfirm.callbacks c
 WHERE c.state = 'pending' AND c.due_at < now() - interval '{BACKLOG_SECONDS} seconds' AND NOT EXISTS (
     SELECT FROM payconfirm.callbacks e
-    WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint = c.endpoint AND e.state = 'pending')
+    WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint_key = c.endpoint_key
+      AND e.state = 'pending')
 ORDER BY c.due_at
 """,
     ),
@@ -239,7 +240,7 @@ ORDER BY c.due_at
 SELECT c.receipt_id, c.id, c.state FROM payconfirm.callbacks c
 WHERE c.state = 'pending' AND c.due_at > now() + interval '27 hours'
    OR c.state = 'paused' AND c.created_at < now() - interval '15 minutes' AND NOT EXISTS (
-       SELECT FROM payconfirm.endpoints e WHERE e.endpoint = c.endpoint AND e.paused_at IS NOT NULL)
+       SELECT FROM payconfirm.endpoints e WHERE e.endpoint_key = c.endpoint_key AND e.paused_at IS NOT NULL)
 """,
     ),
 )

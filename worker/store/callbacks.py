@@ -14,7 +14,7 @@ STATES = ("pending", "delivered", "failed", "paused")
 _LIST = """
 SELECT c.id, c.receipt_id, c.sequence, o.type, c.endpoint, c.state, c.attempts, c.due_at, c.last_status, c.last_error,
        c.created_at, c.tried_at, c.delivered_at, e.failing_since, e.paused_at
-FROM payconfirm.callbacks c JOIN payconfirm.outbox o USING (id) LEFT JOIN payconfirm.endpoints e USING (endpoint)
+FROM payconfirm.callbacks c JOIN payconfirm.outbox o USING (id) LEFT JOIN payconfirm.endpoints e USING (endpoint_key)
 WHERE {which} ORDER BY c.number DESC LIMIT :most
 """
 
@@ -34,7 +34,8 @@ _KNOWN = "SELECT id FROM payconfirm.callbacks WHERE id = CAST(:id AS uuid)"
 
 _PAUSED = """
 SELECT e.endpoint, e.failing_since, e.paused_at,
-       (SELECT count(*) FROM payconfirm.callbacks c WHERE c.state = 'paused' AND c.endpoint = e.endpoint) AS kept
+       (SELECT count(*) FROM payconfirm.callbacks c
+        WHERE c.state = 'paused' AND c.endpoint_key = e.endpoint_key) AS kept
 FROM payconfirm.endpoints e WHERE e.paused_at IS NOT NULL ORDER BY e.paused_at
 """
 

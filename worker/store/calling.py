@@ -5,15 +5,21 @@ lease runs, in a message or in a request. A lease that ends with nothing written
 the callback due as it was.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Engine, text
+import structlog
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from worker.store import calling_statements as sql
-from worker.store.engine import named_errors, one
+from worker.store.engine import Row, first_line, named_errors, one
+
+log = structlog.get_logger(__name__)
 
 #: So many callbacks are on their way to one host at once; to an endpoint that has been failing, one.
 AT_ONCE = 4
@@ -28,6 +34,8 @@ CHANGED_AT_ONCE = 2000
 
 #: Relays take turns.
 _TURN = 0x7061_7966
+#: What is done before callbacks are taken.
+_CHANGES = (sql.REVIVE, sql.PAUSE)
 
 
 @dataclass(frozen=True)
@@ -71,14 +79,22 @@ class Calling:
         self._engine = engine
 
     def take(self, most: int) -> list[Leaving]:
-        """Take callbacks that are due and have room at their host, those that wait longest; none in another's turn."""
-        values = {"most": most, "at_once": AT_ONCE, "lease": timedelta(seconds=SENT_SECONDS)}
-        with named_errors(), self._transaction() as connection:
-            if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _TURN}).scalar_one():
-                return []
-            for statement in (sql.REVIVE, sql.PAUSE):
-                connection.execute(text(statement), {"most": CHANGED_AT_ONCE})
-            return [Leaving(*row) for row in connection.execute(text(sql.TAKE), values)] if most > 0 else []
+        """Take callbacks that are due and have room at their host, those that wait longest; none in another's turn.
+
+        One that can't be taken has failed, so that it doesn't stop all others.
+        """
+        values = {"most": max(most, 0), "at_once": AT_ONCE, "lease": timedelta(seconds=SENT_SECONDS)}
+        try:
+            with named_errors(), self._turn() as connection:
+                if connection is None:
+                    return []
+                for statement in _CHANGES:
+                    connection.execute(text(statement), {"most": CHANGED_AT_ONCE})
+                return [Leaving(*row) for row in connection.execute(text(sql.TAKE), values)] if most > 0 else []
+        except DBAPIError as unforeseen:
+            log.warning("callbacks.one_by_one", error=first_line(unforeseen))
+        with named_errors(), self._turn() as connection:
+            return _take_each(connection, values) if connection is not None else []
 
     def give_back(self, leaving: list[Leaving]) -> None:
         """Let these be taken again at once: they couldn't be sent off."""
@@ -113,5 +129,34 @@ class Calling:
             row = one(connection, statement, named | values)
         return Standing(**row) if row else None
 
-    def _transaction(self) -> Any:  # noqa: ANN401 — SQLAlchemy's own context
-        return self._engine.execution_options(isolation_level="READ COMMITTED").begin()
+    @contextmanager
+    def _turn(self) -> Iterator[Connection | None]:
+        """Have a transaction, and in it the turn; None where another has it."""
+        with self._engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+            mine = connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _TURN}).scalar_one()
+            yield connection if mine else None
+
+
+def _take_each(connection: Connection, values: Row) -> list[Leaving]:
+    """Take them one by one, which takes longer and stops at none."""
+    for statement in _CHANGES:
+        _apart(connection, statement, {"most": CHANGED_AT_ONCE})
+    taken = []
+    for callback_id in connection.execute(text(sql.CHOOSE), values).scalars().all():
+        found = _apart(connection, sql.TAKE_ONE, values | {"id": callback_id})
+        if isinstance(found, list):
+            taken += [Leaving(*row) for row in found]
+            continue
+        log.error("callback.not_taken", callback=str(callback_id), error=found)
+        _apart(connection, sql.SET_ASIDE, {"id": callback_id, "error": f"payconfirm failed over it: {found}"})
+    return taken
+
+
+def _apart(connection: Connection, statement: str, values: Row) -> list[Any] | str:
+    """Run a statement whose failing undoes nothing else; give its rows, or what the database says of it."""
+    try:
+        with named_errors(), connection.begin_nested():
+            result = connection.execute(text(statement), values)
+            return list(result) if result.returns_rows else []
+    except DBAPIError as unforeseen:
+        return first_line(unforeseen)

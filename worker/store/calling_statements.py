@@ -4,12 +4,13 @@
 _FIRST = """
 NOT EXISTS (
     SELECT FROM payconfirm.callbacks e
-    WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint = c.endpoint AND e.state = 'pending')
+    WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint_key = c.endpoint_key
+      AND e.state = 'pending')
 """
 
 #: Host by host, so that a long line before one of them costs the others nothing. One that is failing gets one try at a
 #: time, so that its time-outs don't take the threads that others need.
-TAKE = f"""
+_LEAVING = f"""
 WITH RECURSIVE hosts AS (
     (SELECT host FROM payconfirm.callbacks WHERE state = 'pending' ORDER BY host LIMIT 1)
     UNION ALL
@@ -25,30 +26,45 @@ free AS (
 leaving AS (
     SELECT next.id, next.due_at FROM free, LATERAL (
         SELECT ready.id, ready.due_at FROM (
-            SELECT c.id, c.endpoint, c.due_at, e.failing_since IS NOT NULL AS failing,
-                   row_number() OVER (PARTITION BY c.endpoint ORDER BY c.due_at, c.number) AS place
-            FROM payconfirm.callbacks c LEFT JOIN payconfirm.endpoints e USING (endpoint)
+            SELECT c.id, c.endpoint_key, c.due_at, e.failing_since IS NOT NULL AS failing,
+                   row_number() OVER (PARTITION BY c.endpoint_key ORDER BY c.due_at, c.number) AS place
+            FROM payconfirm.callbacks c LEFT JOIN payconfirm.endpoints e USING (endpoint_key)
             WHERE c.host = free.host AND c.state = 'pending' AND c.due_at <= clock_timestamp()
               AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())
               AND (c.by_hand OR e.paused_at IS NULL) AND {_FIRST}
         ) ready
         WHERE NOT ready.failing OR (ready.place = 1 AND NOT EXISTS (
             SELECT FROM payconfirm.callbacks o
-            WHERE o.host = free.host AND o.endpoint = ready.endpoint AND o.leased_until > clock_timestamp()))
+            WHERE o.host = free.host AND o.endpoint_key = ready.endpoint_key
+              AND o.leased_until > clock_timestamp()))
         ORDER BY ready.due_at LIMIT greatest(free.places, 0)
     ) next ORDER BY next.due_at LIMIT :most
 )
+"""
+
+_WAITING = "c.state = 'pending' AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())"
+
+_LEAVE = """
 UPDATE payconfirm.callbacks c SET
     fence = COALESCE(c.fence, gen_random_uuid()), leased_until = clock_timestamp() + CAST(:lease AS interval)
-FROM leaving
-WHERE c.id = leaving.id AND c.state = 'pending' AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())
-RETURNING c.id, c.fence, c.url
+"""
+
+TAKE = f"{_LEAVING} {_LEAVE} FROM leaving WHERE c.id = leaving.id AND {_WAITING} RETURNING c.id, c.fence, c.url"
+
+#: The same in steps, for when one of them can't be taken: which ones, each of them, and what becomes of that one.
+CHOOSE = f"{_LEAVING} SELECT id FROM leaving"
+TAKE_ONE = f"{_LEAVE} WHERE c.id = :id AND {_WAITING} RETURNING c.id, c.fence, c.url"
+SET_ASIDE = f"""
+UPDATE payconfirm.callbacks c SET
+    state = 'failed', last_status = NULL, last_error = :error, due_at = NULL, leased_until = NULL, fence = NULL,
+    by_hand = false
+WHERE c.id = :id AND {_WAITING}
 """
 
 #: What is due for a paused endpoint waits there for people.
 PAUSE = """
 WITH due AS (
-    SELECT c.id FROM payconfirm.endpoints e JOIN payconfirm.callbacks c USING (endpoint)
+    SELECT c.id FROM payconfirm.endpoints e JOIN payconfirm.callbacks c USING (endpoint_key)
     WHERE e.paused_at IS NOT NULL AND c.state = 'pending' AND NOT c.by_hand AND c.due_at <= clock_timestamp()
       AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp()) LIMIT :most
 )
@@ -60,16 +76,17 @@ FROM due WHERE c.id = due.id AND c.state = 'pending' AND NOT c.by_hand
 #: An endpoint that has taken one again gets what it missed, each with all its tries.
 REVIVE = """
 WITH RECURSIVE ends AS (
-    (SELECT endpoint FROM payconfirm.callbacks WHERE state = 'paused' ORDER BY endpoint LIMIT 1)
+    (SELECT endpoint_key FROM payconfirm.callbacks WHERE state = 'paused' ORDER BY endpoint_key LIMIT 1)
     UNION ALL
-    SELECT (SELECT c.endpoint FROM payconfirm.callbacks c WHERE c.state = 'paused' AND c.endpoint > ends.endpoint
-            ORDER BY c.endpoint LIMIT 1)
-    FROM ends WHERE ends.endpoint IS NOT NULL
+    SELECT (SELECT c.endpoint_key FROM payconfirm.callbacks c
+            WHERE c.state = 'paused' AND c.endpoint_key > ends.endpoint_key
+            ORDER BY c.endpoint_key LIMIT 1)
+    FROM ends WHERE ends.endpoint_key IS NOT NULL
 ),
 missed AS (
-    SELECT c.id FROM ends JOIN payconfirm.callbacks c USING (endpoint)
+    SELECT c.id FROM ends JOIN payconfirm.callbacks c USING (endpoint_key)
     WHERE c.state = 'paused' AND NOT EXISTS (
-        SELECT FROM payconfirm.endpoints e WHERE e.endpoint = ends.endpoint AND e.paused_at IS NOT NULL)
+        SELECT FROM payconfirm.endpoints e WHERE e.endpoint_key = ends.endpoint_key AND e.paused_at IS NOT NULL)
     ORDER BY c.number LIMIT :most
 )
 UPDATE payconfirm.callbacks c SET state = 'pending', attempts = 0, due_at = clock_timestamp()
@@ -99,22 +116,22 @@ WITH done AS (
     UPDATE payconfirm.callbacks c SET
         state = 'delivered', delivered_at = clock_timestamp(), last_status = :status, last_error = NULL,
         due_at = NULL, leased_until = NULL, fence = NULL, by_hand = false
-    WHERE {_MINE} RETURNING c.state, c.due_at, c.endpoint
+    WHERE {_MINE} RETURNING c.state, c.due_at, c.endpoint_key
 ),
 healthy AS (
     UPDATE payconfirm.endpoints e SET failing_since = NULL, paused_at = NULL
-    FROM done WHERE e.endpoint = done.endpoint AND e.failing_since IS NOT NULL
+    FROM done WHERE e.endpoint_key = done.endpoint_key AND e.failing_since IS NOT NULL
 )
 SELECT state, due_at, false AS paused FROM done
 """
 
 #: A failure may be the one that pauses its endpoint. What was sent by hand to a paused one waits there again.
 NOT_TAKEN = f"""
-WITH mine AS (SELECT c.id, c.endpoint FROM payconfirm.callbacks c WHERE {_MINE} FOR UPDATE),
-before AS (SELECT e.paused_at FROM payconfirm.endpoints e JOIN mine USING (endpoint)),
+WITH mine AS (SELECT c.id, c.endpoint, c.endpoint_key FROM payconfirm.callbacks c WHERE {_MINE} FOR UPDATE),
+before AS (SELECT e.paused_at FROM payconfirm.endpoints e JOIN mine USING (endpoint_key)),
 failing AS (
     INSERT INTO payconfirm.endpoints AS e (endpoint, failing_since) SELECT endpoint, clock_timestamp() FROM mine
-    ON CONFLICT (endpoint) DO UPDATE SET
+    ON CONFLICT (endpoint_key) DO UPDATE SET
         failing_since = COALESCE(e.failing_since, excluded.failing_since),
         paused_at = COALESCE(e.paused_at, CASE
             WHEN e.failing_since <= clock_timestamp() - CAST(:paused_after AS interval) THEN clock_timestamp() END)

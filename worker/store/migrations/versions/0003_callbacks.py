@@ -9,7 +9,11 @@ from alembic import op
 revision = "0003"
 down_revision = "0002"
 
-TABLES = """
+#: What an endpoint is found by. It may be longer than an index takes; and `sha256` takes bytes, of which `decode` alone
+#: makes the same ones always, as a generated column must.
+KEY = "bytea GENERATED ALWAYS AS (sha256(decode(replace({of}, E'\\\\', E'\\\\\\\\'), 'escape'))) STORED"
+
+TABLES = f"""
 CREATE TABLE payconfirm.callbacks (
     id           uuid PRIMARY KEY,                               -- the event's
     number       bigint GENERATED ALWAYS AS IDENTITY,
@@ -17,6 +21,7 @@ CREATE TABLE payconfirm.callbacks (
     sequence     bigint NOT NULL,
     url          text NOT NULL,
     endpoint     text NOT NULL GENERATED ALWAYS AS (split_part(url, '?', 1)) STORED,
+    endpoint_key {KEY.format(of="split_part(url, '?', 1)")},
     host         text NOT NULL GENERATED ALWAYS AS
         (COALESCE(lower(substring(url FROM '^[A-Za-z]+://(\\[[^]]*\\]|[^/:?]*)')), '')) STORED,
     state        text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed', 'paused')),
@@ -33,14 +38,15 @@ CREATE TABLE payconfirm.callbacks (
     CHECK (state <> 'pending' OR due_at IS NOT NULL)
 ) WITH (fillfactor = 80);
 CREATE INDEX callbacks_due ON payconfirm.callbacks (host, due_at) WHERE state = 'pending';
-CREATE INDEX callbacks_on_their_way ON payconfirm.callbacks (host, endpoint) WHERE leased_until IS NOT NULL;
+CREATE INDEX callbacks_on_their_way ON payconfirm.callbacks (host, endpoint_key) WHERE leased_until IS NOT NULL;
 CREATE INDEX callbacks_of_receipt ON payconfirm.callbacks (receipt_id, sequence);
 CREATE INDEX callbacks_listed ON payconfirm.callbacks (state, number) WHERE state IN ('failed', 'paused');
-CREATE INDEX callbacks_paused ON payconfirm.callbacks (endpoint) WHERE state = 'paused';
+CREATE INDEX callbacks_paused ON payconfirm.callbacks (endpoint_key) WHERE state = 'paused';
 CREATE INDEX callbacks_newest ON payconfirm.callbacks (number);
 
 CREATE TABLE payconfirm.endpoints (
-    endpoint      text PRIMARY KEY,                              -- a callback_url without its query
+    endpoint      text NOT NULL,                                 -- a callback_url without its query
+    endpoint_key  {KEY.format(of="endpoint")} PRIMARY KEY,
     failing_since timestamptz,                                   -- the first failure after the last success
     paused_at     timestamptz
 );

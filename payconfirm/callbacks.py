@@ -48,7 +48,11 @@ def verify(
         raise CallbackRefused("webhook-timestamp isn't a number of seconds")
     if abs(time.time() - int(timestamp)) > tolerance_seconds:
         raise CallbackRefused(f"webhook-timestamp is more than {tolerance_seconds:g} s away from now")
-    signed = b".".join((message_id.encode(errors="surrogateescape"), timestamp.encode(), bytes(body)))
+    try:
+        encoded_id = message_id.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        raise CallbackRefused("webhook-id isn't text") from None
+    signed = b".".join((encoded_id, timestamp.encode(), bytes(body)))
     if not _matches(keys, signed, signatures):
         raise CallbackRefused("no signature in webhook-signature is made with one of these secrets")
     return _event(bytes(body), message_id)

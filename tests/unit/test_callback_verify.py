@@ -101,6 +101,12 @@ def test_what_was_changed_under_its_signature_is_refused(part):
         verify(BODY, headers | {part: changed}, SECRET)
 
 
+@pytest.mark.parametrize("message_id", [*map(chr, (0xD800, 0xDC80, 0xDFFF, 0, 0x10FFFF)), "x\ud800"])
+def test_an_id_of_any_characters_is_refused_and_no_error_of_the_receiver_s(message_id):
+    with pytest.raises(payconfirm.CallbackRefused, match=r"no signature|webhook-id isn't text"):
+        verify(BODY, signed() | {"webhook-id": message_id}, SECRET)
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b"\xff", b'{"id": "another"}', b"[" * 100_000])
 def test_a_signed_body_that_is_no_event_is_refused(body):
     headers = {"webhook-id": EVENT["id"], "webhook-timestamp": str(int(time.time()))}

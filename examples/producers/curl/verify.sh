@@ -3,7 +3,8 @@
 #
 #   WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… bash verify.sh < body
 #
-# The headers and the body exactly as they came. Prints the event's type and receipt, or ends with 1 and the reason.
+# The headers and the body exactly as they came. Prints the event's type and receipt and ends with 0; with 1: it isn't
+# payconfirm's; 2: it can't be checked, as a variable is missing or the secret is none.
 # openssl takes its key as an argument, which others on this machine can read while it runs: a tool for your own desk.
 set -euf -o pipefail # -f: a header never names files
 
@@ -14,9 +15,30 @@ not_ours() {
 	exit 1
 }
 
+cannot_check() {
+	echo "can't check: $1" >&2 # answer 500: it comes again
+	exit 2
+}
+
+for name in CALLBACK_SECRET WEBHOOK_ID WEBHOOK_TIMESTAMP WEBHOOK_SIGNATURE; do
+	[[ -v $name ]] || cannot_check "$name is missing"
+done
+
+# Without a key, or with an empty one, anybody could sign.
+keys=()
+for secret in $CALLBACK_SECRET; do # several while one is being replaced
+	encoded=${secret#whsec_}
+	while ((${#encoded} % 4)); do encoded+==; done
+	key=$(base64 -d <<<"$encoded" 2>/dev/null | od -An -v -tx1 | tr -d ' \n') || key=
+	[[ $secret == whsec_* ]] && ((${#key} >= 48 && ${#key} <= 128)) ||
+		cannot_check "each secret in CALLBACK_SECRET is whsec_ and the base64 of 24 to 64 bytes"
+	keys+=("$key")
+done
+((${#keys[@]})) || cannot_check "CALLBACK_SECRET is missing"
+
 sha256() { openssl dgst -sha256 -r | cut -d' ' -f1; }
 
-[[ ${WEBHOOK_TIMESTAMP:-} =~ ^[0-9]{1,12}$ ]] || not_ours "its timestamp is missing or no number"
+[[ $WEBHOOK_TIMESTAMP =~ ^[0-9]{1,12}$ ]] || not_ours "its timestamp is missing or no number"
 off=$(($(date +%s) - 10#$WEBHOOK_TIMESTAMP))
 ((${off#-} <= tolerance_seconds)) || not_ours "its timestamp is over five minutes off: it may be a replay"
 
@@ -25,13 +47,12 @@ trap 'rm -f "$body"' EXIT
 cat >"$body"
 
 ours=no
-for secret in $CALLBACK_SECRET; do # several while one is being replaced
-	key=$(base64 -d <<<"${secret#whsec_}" | od -An -v -tx1 | tr -d ' \n')
+for key in "${keys[@]}"; do
 	expected=v1,$({
 		printf '%s.%s.' "$WEBHOOK_ID" "$WEBHOOK_TIMESTAMP"
 		cat "$body"
 	} | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | base64)
-	for signature in ${WEBHOOK_SIGNATURE:-}; do
+	for signature in $WEBHOOK_SIGNATURE; do
 		# bash stops at the first difference; how long that takes tells nothing about hashes
 		[[ $(sha256 <<<"$signature") != $(sha256 <<<"$expected") ]] || ours=yes
 	done

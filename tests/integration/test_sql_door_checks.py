@@ -178,6 +178,8 @@ def test_both_say_the_same_of_all_that_the_check_s_own_tests_refuse(door):
         '{"receipt_id": "a", "order_id": "o", "amount": 1, "metadata": {"a": 100000000000000000000000.0}}',
         '{"receipt_id": "a", "order_id": "o", "amount": 1, "metadata": {"a": 0.1000000000000000055511151231257827}}',
         '{"receipt_id": "a", "order_id": "o", "amount": 1, "metadata": {"a": "%s"}}' % ("x" * 65_536),
+        *(json.dumps(GOOD | {"callback_url": "https://a/" + hook * 2038}) for hook in ("훅", "🙂")),
+        *(json.dumps(GOOD | {"callback_url": "https://a/" + hook * 2039}) for hook in ("훅", "🙂")),
         json.dumps(GOOD | {"metadata": nested(100)}),
         json.dumps(GOOD | {"metadata": nested(101)}),
         json.dumps(GOOD | {"metadata": {"a": [0] * 4094}}),

@@ -119,6 +119,7 @@ def test_every_good_document_is_taken_and_stays_what_it_was(document):
         {"callback_url": "HTTPS://shop.example:8443/주문?x=@#"[:-1]},
         {"callback_url": "http://[::1]:8000/hook"},
         {"callback_url": "https://shop.example/" + "a" * (2048 - 21)},
+        {"callback_url": "https://shop.example/" + "훅" * (2048 - 21)},
         {"metadata": {"a": "x" * (4096 - 9)}},
         {"metadata": {"가": "나\n\t\x7f"}},
         {"metadata": nested(100)},

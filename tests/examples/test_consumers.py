@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -10,6 +11,7 @@ from collections import Counter
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -49,6 +51,11 @@ class Program:
     def kill(self):
         self._process.kill()
         self._process.wait()
+
+    def end(self):
+        """Tell it to end, and give its exit code."""
+        self._process.terminate()
+        return self._process.wait(timeout=10)
 
     def close(self):
         if self._process and self._process.poll() is None:
@@ -163,6 +170,20 @@ def test_the_python_consumer_writes_each_event_down_once_though_it_is_killed_and
     assert told == {str(event.id) for event in [*events, last, *more]}
     assert payments == {event.receipt_id: event.document["state"] for event in [*events, *more, last]}
     assert sum(line.endswith("(known)") for line in consumer.lines()) == 5
+
+
+def test_the_python_consumer_says_that_it_is_refused_and_ends_as_soon_as_it_is_told(program, environment, tmp_path):
+    """A wrong password was a silent program that only kill -9 could end: kombu tries on, and sleeps on."""
+    address = urlsplit(environment["EVENTS_URL"])
+    refused = address._replace(netloc=f"nobody:of-nobody@{address.hostname}:{address.port or 5672}").geturl()
+    folder = shutil.copytree(CONSUMERS / "python", tmp_path / "python")
+    consumer = program([sys.executable, "consume.py"], folder, **environment | {"EVENTS_URL": refused})
+
+    until(consumer.lines)
+
+    assert consumer.end() == 0
+    assert re.match("not connected: invalid username-password pair|refused: .*ACCESS_REFUSED", consumer.lines()[0])
+    assert "of-nobody" not in consumer.said.read_text()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
     EVENTS_URL=redis://localhost:6379/0 python consume.py
 
 An event may come twice, and a repeat may come after its successor. So what it says is written down together with its
-id, in one transaction; and only then is the message acknowledged. SIGTERM ends it after the event at hand.
+id, in one transaction; and only then is the message acknowledged. SIGTERM ends it after the event at hand, and at once
+while it waits for the broker. What the broker refuses is said on stderr, and tried again.
 """
 
 import json
@@ -11,6 +12,8 @@ import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from kombu import Connection, Exchange, Message, Queue
@@ -46,6 +49,7 @@ class Consumer(ConsumerMixin):
 
     def __init__(self, connection: Connection, shop: Shop, *, rabbitmq: bool) -> None:
         self.connection = connection
+        self._connecting = False
         self._shop = shop
         self._queue = Queue(
             os.environ.get("EVENTS_QUEUE", "shop.payments"),
@@ -60,6 +64,30 @@ class Consumer(ConsumerMixin):
         del channel
         accept = ["application/cloudevents+json"]
         return [consumer(self._queue, callbacks=[self.take], accept=accept, prefetch_count=1)]
+
+    @contextmanager
+    def establish_connection(self) -> Iterator[Connection]:
+        """Connect, for as long as it takes, and say what is in the way: kombu logs it, and nobody reads kombu's log."""
+        with self.create_connection() as connection:
+            self._connecting = True
+            try:
+                connection.ensure_connection(self.on_connection_error)
+            except self.connection_errors + self.channel_errors as refused:  # RabbitMQ's no; `run` tries again
+                print("refused:", refused, file=sys.stderr, flush=True)
+                raise
+            finally:
+                self._connecting = False
+            yield connection
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        """Say why it isn't connected. The text is the broker's, without the address and its password."""
+        print(f"not connected: {exc}; again in {interval:g} s", file=sys.stderr, flush=True)
+
+    def stop(self, *_: object) -> None:
+        """End after the event at hand, or at once where there is none: kombu sleeps on between its tries."""
+        self.should_stop = True
+        if self._connecting:
+            sys.exit()
 
     def take(self, body: str, message: Message) -> None:
         """Hear one event, and acknowledge it once it is written down."""
@@ -81,7 +109,7 @@ def main() -> None:
             connection, Shop(os.environ.get("SHOP_DATABASE", "shop.db")), rabbitmq=url.startswith("amqp")
         )
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: setattr(consumer, "should_stop", True))
+            signal.signal(number, consumer.stop)
         consumer.run()
 
 

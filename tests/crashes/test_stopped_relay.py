@@ -65,12 +65,15 @@ PLACES = [
     Place("sender.again", "after", 1, "sender.again", MANY),
     Place("taking", "holding rows", 1, LOST_ITS_CONNECTION),
     Place("placing", "holding rows", 1, LOST_ITS_CONNECTION),
+    Place("marking", "holding rows", 1, LOST_ITS_CONNECTION),
+    Place("reading results", "holding rows", 1, LOST_ITS_CONNECTION),
     Place("storing", "holding rows", 1, LOST_ITS_CONNECTION),
 ]
-#: All that a relay does. It is stopped between any two of these, so one that is new must become a place.
+#: All that a relay does. It is stopped between any two of these, so one that is new must become a place. What it gives
+#: back, of a batch for which the time was over when it woke, it has done nothing with.
 DONE = {
     *("schedule.take", "sender.waiting", "sender.again"),
-    *("outbox.place", "outbox.take_events", "event", "outbox.mark_published"),
+    *("outbox.place", "outbox.take_events", "event", "outbox.mark_published", "outbox.give_back"),
     *("outbox.due_results", "results.store", "outbox.mark_stored"),
     *("dead_letters.to_answer", "results.store_failure", "results.withdraw_failure", "dead_letters.mark_answered"),
 }

@@ -20,7 +20,9 @@ watch = Watch()
 HOLDING = {
     "taking": "UPDATE payconfirm.outbox o SET leased_until = clock_timestamp() +",
     "placing": "nextval('payconfirm.feed')",
-    "storing": "SELECT FROM payconfirm.outbox WHERE number = ANY",
+    "marking": "UPDATE payconfirm.outbox o SET published_at = clock_timestamp()",
+    "reading results": "WHERE o.result_due ORDER BY",
+    "storing": "WHERE number = ANY(%(numbers)s) ORDER BY number FOR UPDATE",
 }
 WATCHED = ("schedule", "outbox", "dead_letters", "sender", "results")
 

@@ -6,17 +6,22 @@ events are taken by lease in a short commit, published, and marked in a second o
 events of a receipt stay in order. Results need no lease: storing one twice, or an older one late, changes nothing.
 
 Whoever locks several rows does so in the order of their numbers, so that no two wait for each other.
+
+A producer's open transaction may hold rows for as long as it likes: by the SQL door, a document that takes its receipt
+over, or is the same once more, writes to the row told last. That is waited for only for a moment, and is then left out
+together with what comes after it of its receipt, so that it holds up nobody else's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
+from confirmation.errors import StoreBusy
 from worker.store.engine import named_errors
 
 #: How long one relay has a batch to itself. A relay that was stopped holds nothing up for longer.
@@ -25,6 +30,11 @@ LEASE_SECONDS = 10
 #: Two relays take turns; in different locks, so that placing never waits for taking. Under the second one a relay of
 #: the release before marks, and gives places as it does.
 _TAKING, _PLACING = 0x7061_7964, 0x7061_7965
+
+#: So long locked rows are waited for. Ours are locked for milliseconds, and leaving one of those out would cost a turn.
+PATIENCE_SECONDS = 0.2
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -49,27 +59,27 @@ class Lag(NamedTuple):
     seconds: float
 
 
+#: One at a time of each receipt, the first that waits, so that none goes before one that is left out, and however many
+#: are left out, others are found.
 _TAKE = """
-WITH open AS (
-    SELECT number, receipt_id, sequence FROM payconfirm.outbox o
-    WHERE published_at IS NULL AND (leased_until IS NULL OR leased_until <= clock_timestamp())
+WITH line AS MATERIALIZED (
+    SELECT o.number FROM payconfirm.outbox o
+    WHERE o.published_at IS NULL AND (o.leased_until IS NULL OR o.leased_until <= clock_timestamp())
       AND NOT EXISTS (
           SELECT FROM payconfirm.outbox e
-          WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence AND e.published_at IS NULL
-            AND e.leased_until > clock_timestamp())
-    ORDER BY number LIMIT :most
-), line AS MATERIALIZED (
-    SELECT o.number FROM payconfirm.outbox o JOIN open USING (number) ORDER BY o.number FOR UPDATE OF o
+          WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence AND e.published_at IS NULL OFFSET 0)
+    ORDER BY o.number LIMIT :most FOR UPDATE OF o {unless_locked}
 )
 UPDATE payconfirm.outbox o SET leased_until = clock_timestamp() + CAST(:lease AS interval)
 FROM line WHERE o.number = line.number
 RETURNING o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at
 """
 
+#: What is left out here is published once more when its lease is over.
 _MARK = """
 WITH line AS MATERIALIZED (
     SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) AND published_at IS NULL
-    ORDER BY number FOR UPDATE
+    ORDER BY number FOR UPDATE {unless_locked}
 )
 UPDATE payconfirm.outbox o SET published_at = clock_timestamp(), leased_until = NULL
 FROM line WHERE o.number = line.number
@@ -82,13 +92,19 @@ WITH unplaced AS MATERIALIZED (
     SELECT number FROM payconfirm.outbox WHERE place IS NULL
 ), line AS MATERIALIZED (
     SELECT o.number FROM payconfirm.outbox o
-    JOIN (SELECT number FROM unplaced ORDER BY number LIMIT :most) next USING (number)
-    WHERE o.place IS NULL ORDER BY o.number FOR UPDATE OF o
+    JOIN (SELECT number FROM unplaced ORDER BY number LIMIT :among) next USING (number)
+    WHERE o.place IS NULL AND NOT EXISTS (
+        SELECT FROM payconfirm.outbox e
+        WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence AND e.place IS NULL OFFSET 0)
+    ORDER BY o.number LIMIT :most FOR UPDATE OF o {unless_locked}
 ), drawn AS MATERIALIZED (
     SELECT number, nextval('payconfirm.feed') AS place FROM (SELECT number FROM line ORDER BY number) in_order
 )
 UPDATE payconfirm.outbox o SET place = drawn.place FROM drawn WHERE o.number = drawn.number
 """
+
+#: Among so many those that aren't locked are looked for.
+_PLACED_AMONG = 20_000
 
 #: However many wait, no more are counted than that.
 _LAG_COUNTED = 100_000
@@ -97,19 +113,26 @@ SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)
 FROM (SELECT at FROM payconfirm.outbox WHERE published_at IS NULL ORDER BY number LIMIT :most) waiting
 """
 
-_GIVE_BACK = "UPDATE payconfirm.outbox SET leased_until = NULL WHERE number = ANY(:numbers) AND published_at IS NULL"
+_GIVE_BACK = """
+WITH line AS MATERIALIZED (
+    SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) AND published_at IS NULL
+    ORDER BY number FOR UPDATE {unless_locked}
+)
+UPDATE payconfirm.outbox o SET leased_until = NULL FROM line WHERE o.number = line.number
+"""
 
 #: Told of another document than the receipt has now, which hasn't ended yet: who polls for that one must not read it.
 _TAKEN_BACK = "o.at < c.created_at AND c.state NOT IN ('rejected', 'confirmed', 'voided')"
 
+#: Locked for the moment of reading only, so that what can't be marked afterwards isn't read and stored again and again.
 _RESULTS = f"""
 SELECT o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at, {_TAKEN_BACK} AS taken_back
 FROM payconfirm.outbox o JOIN payconfirm.confirmations c USING (receipt_id)
-WHERE o.result_due ORDER BY o.number LIMIT :most
+WHERE o.result_due ORDER BY o.number LIMIT :most FOR UPDATE OF o {{unless_locked}}
 """
 
 #: A document that is taking one of these receipts over has done so when the next statement begins.
-_TURN = "SELECT FROM payconfirm.outbox WHERE number = ANY(:numbers) ORDER BY number FOR UPDATE"
+_TURN = "SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) ORDER BY number FOR UPDATE {unless_locked}"
 
 #: What was stored and is taken back by now, is due again: it must be withdrawn.
 _STORED = f"""
@@ -125,30 +148,41 @@ class Outbox:
         self._engine = engine
 
     def take_events(self, most: int) -> list[Announcement]:
-        """Take the oldest unpublished events, in order; empty while another relay is taking."""
-        with self._alone(_TAKING) as connection:
-            if connection is None:
-                return []
-            rows = connection.execute(text(_TAKE), {"most": most, "lease": f"{LEASE_SECONDS} seconds"})
-            return sorted((Announcement(*row) for row in rows), key=lambda event: event.number)
+        """Take the oldest unpublished events, one of each receipt, in order; empty while another relay is taking."""
+        values = {"most": most, "lease": f"{LEASE_SECONDS} seconds"}
+
+        def take(unless_locked: str) -> list[Announcement]:
+            with self._alone(_TAKING) as connection:
+                if connection is None:
+                    return []
+                rows = connection.execute(text(_TAKE.format(unless_locked=unless_locked)), values)
+                return sorted((Announcement(*row) for row in rows), key=lambda event: event.number)
+
+        return _patiently(take)
 
     def place(self, most: int) -> int:
-        """Give the oldest events without one their places in the feed; say how many. 0 while another relay does it."""
-        with self._alone(_PLACING) as connection:
-            if connection is None:
-                return 0
-            connection.execute(text("SET LOCAL enable_seqscan = off"))
-            return connection.execute(text(_PLACE), {"most": most}).rowcount
+        """Give the oldest events without one their places in the feed, one of each receipt; say how many.
+
+        0 while another relay does it.
+        """
+
+        def place(unless_locked: str) -> int:
+            with self._alone(_PLACING) as connection:
+                if connection is None:
+                    return 0
+                connection.execute(text("SET LOCAL enable_seqscan = off"))
+                values = {"most": most, "among": max(most, _PLACED_AMONG) if unless_locked else most}
+                return connection.execute(text(_PLACE.format(unless_locked=unless_locked)), values).rowcount
+
+        return _patiently(place)
 
     def mark_published(self, events: list[Announcement]) -> None:
         """Say that these events were published."""
-        with named_errors(), self._engine.connect() as connection:
-            connection.execute(text(_MARK), _numbers(events))
+        self._change(_MARK, events)
 
     def give_back(self, events: list[Announcement]) -> None:
         """Let the events be taken again at once: they could not be published."""
-        with named_errors(), self._engine.connect() as connection:
-            connection.execute(text(_GIVE_BACK), _numbers(events))
+        self._change(_GIVE_BACK, events)
 
     def lag(self) -> Lag:
         """How far publishing is behind; more than a hundred thousand events are counted as so many."""
@@ -158,26 +192,53 @@ class Outbox:
 
     def due_results(self, most: int) -> list[Announcement]:
         """The final results that are to be stored for those who poll."""
-        with named_errors(), self._engine.connect() as connection:
-            return [Announcement(*row) for row in connection.execute(text(_RESULTS), {"most": most})]
+
+        def read(unless_locked: str) -> list[Announcement]:
+            with self._transaction() as connection:
+                rows = connection.execute(text(_RESULTS.format(unless_locked=unless_locked)), {"most": most})
+                return [Announcement(*row) for row in rows]
+
+        return _patiently(read)
 
     def mark_stored(self, results: list[Announcement]) -> None:
         """Say that these results were stored, or withdrawn, as they were read."""
-        withdrawn = _numbers([result for result in results if result.taken_back])
-        with named_errors(), self._transaction() as connection:
-            connection.execute(text(_TURN), _numbers(results))
-            connection.execute(text(_STORED), _numbers(results) | {"withdrawn": withdrawn["numbers"]})
+        withdrawn = _numbers([result for result in results if result.taken_back])["numbers"]
+
+        def mark(unless_locked: str) -> None:
+            with self._transaction() as connection:
+                mine = connection.execute(text(_TURN.format(unless_locked=unless_locked)), _numbers(results))
+                values = {"numbers": list(mine.scalars()), "withdrawn": withdrawn}
+                connection.execute(text(_STORED), values)
+
+        _patiently(mark)
+
+    def _change(self, statement: str, events: list[Announcement]) -> None:
+        def change(unless_locked: str) -> None:
+            with self._transaction() as connection:
+                connection.execute(text(statement.format(unless_locked=unless_locked)), _numbers(events))
+
+        _patiently(change)
 
     @contextmanager
     def _alone(self, lock: int) -> Iterator[Connection | None]:
-        with named_errors(), self._transaction() as connection:
+        with self._transaction() as connection:
             alone = connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": lock}).scalar_one()
             yield connection if alone else None
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with self._engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        reading = self._engine.execution_options(isolation_level="READ COMMITTED")
+        with named_errors(), reading.begin() as connection:
+            connection.execute(text(f"SET LOCAL lock_timeout = {int(PATIENCE_SECONDS * 1000)}"))
             yield connection
+
+
+def _patiently(turn: Callable[[str], Answer]) -> Answer:
+    """Wait for locked rows, and where that takes too long, leave them out."""
+    try:
+        return turn("")
+    except StoreBusy:
+        return turn("SKIP LOCKED")
 
 
 def _numbers(announcements: list[Announcement]) -> dict[str, list[int]]:

@@ -1,6 +1,7 @@
 """Every example producer against a whole house: what it prints, how it ends, and what was charged."""
 
 import json
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,7 +16,7 @@ from tests.examples.languages import LANGUAGES, ROOT, run
 from tests.examples.middleman import AWAY, FORGE, LOSE, RETRY_AFTER_SECONDS, TOO_FAST, between
 from tests.houses import standing
 
-CONFIRMED, NOT_PAID, REFUSED = 0, 1, 2
+CONFIRMED, REFUSED, NOT_PAID, UNKNOWN = 0, 2, 3, 4
 #: An id that JSON must escape and that isn't ASCII.
 ODD = r'주문 "1001" \ 가'
 
@@ -26,13 +27,15 @@ class Other:
 
     language: str
     command: tuple[str, ...]
+    variables: tuple[str, ...] = ("BROKER_URL", "REDIS_URL")
 
 
+WEB = ("PAYCONFIRM_URL", "PAYCONFIRM_KEY")
 BY_HTTP = [*LANGUAGES]
 OTHER_DOORS = {
     "node by celery-node": Other("node", ("node", "order-by-celery.js")),
     "python by payconfirm.Client": Other("python", (sys.executable, "order_by_client.py")),
-    "python by SQL": Other("python", (sys.executable, "order_by_sql.py")),
+    "python by SQL": Other("python", (sys.executable, "order_by_sql.py"), ("DATABASE_URL", *WEB)),
 }
 EVERY = [*BY_HTTP, *OTHER_DOORS]
 
@@ -60,8 +63,12 @@ class Shop:
         return self._house.control("POST", "/sandbox/receipts", {"order_id": order_id, "price": price})["receipt_id"]
 
     def order(self, producer, receipt_id, order_id, amount=3000, **variables):
-        """Run the program with what it is given on its command line and in its environment."""
-        command, folder = self._command(producer)
+        """Run the program with an order on its command line, and with what it is given in its environment."""
+        return self.run(producer, receipt_id, order_id, str(amount), **variables)
+
+    def run(self, producer, *arguments, **variables):
+        """Run the program; a variable that is None isn't there."""
+        command, folder = self.command(producer)
         variables = {
             "PAYCONFIRM_URL": self._house.web_url,
             "PAYCONFIRM_KEY": self._house.keys.api,
@@ -71,9 +78,10 @@ class Shop:
             "PYTHONPATH": str(ROOT) if "Client" in producer else "",
             **variables,
         }
-        return run((*command, receipt_id, order_id, str(amount)), folder, variables)
+        given = {name: value for name, value in variables.items() if value is not None}
+        return run((*command, *arguments), folder, given)
 
-    def _command(self, producer):
+    def command(self, producer):
         if producer in LANGUAGES:
             return LANGUAGES[producer].order, self._folders.of(producer)
         if producer == "node by celery-node":
@@ -162,6 +170,35 @@ def test_all_that_is_wrong_with_a_document_is_shown(producer, shop):
 
 
 @pytest.mark.parametrize("producer", EVERY)
+def test_a_program_that_is_used_wrongly_says_how_it_is_used_and_asks_nobody(producer, shop):
+    """The address of nobody: who asks there all the same tries again until the test's time is over."""
+    shop.command(producer)  # built before, in one thread
+    needed = OTHER_DOORS[producer].variables if producer in OTHER_DOORS else WEB
+    nobody = dict.fromkeys(needed, "redis://127.0.0.1:1") | {"PAYCONFIRM_URL": "http://127.0.0.1:1"}
+    nobody |= {"PAYCONFIRM_KEY": "k"} | (
+        {"DATABASE_URL": "postgresql://127.0.0.1:1"} if "DATABASE_URL" in needed else {}
+    )
+    wrong = {
+        "usage": ([], {}),
+        "amount": (["receipt", "order", "abc"], {}),
+        **{name: (["receipt", "order", "3000"], {name: None}) for name in needed},
+        needed[-2]: (["receipt", "order", "3000"], {needed[-2]: "127.0.0.1"}),
+    }
+
+    with ThreadPoolExecutor(2) as pool:
+        running = [
+            pool.submit(shop.run, producer, *given, **(nobody | variables)) for given, variables in wrong.values()
+        ]
+
+    for named, ended in zip(wrong, (each.result() for each in running), strict=True):
+        assert (ended.code, ended.out) == (REFUSED, ""), f"{named}: {ended}"
+        assert "usage: " in ended.complaints, f"{named}: {ended}"
+        assert named in ended.complaints.lower() or named in ended.complaints, f"{named}: {ended}"
+        assert "no answer" not in ended.complaints, f"{named}: {ended}"
+        assert "warning" not in ended.complaints.lower(), f"{named}: {ended}"
+
+
+@pytest.mark.parametrize("producer", EVERY)
 def test_a_receipt_that_another_amount_used_ships_nothing(producer, shop, confirmed):
     """By HTTP it is a 409. Behind the broker what is polled is the first document's result, and that is confirmed."""
     receipt_id, order_id, first = confirmed(producer)
@@ -204,6 +241,8 @@ def test_refused_for_now_or_not_answered_the_same_document_goes_out_again(langua
     posts, gets = middleman.seen["POST", receipt_id], middleman.seen["GET", receipt_id]
     assert ended.code == CONFIRMED, ended
     assert printed(ended)["state"] == "confirmed"
+    said = re.findall(r"no answer: \S|curl: \(52\)", ended.complaints)
+    assert len(said) == [each.did for each in (*posts, *gets)].count(LOSE), ended
     assert [post.did for post in posts[:4]] == [TOO_FAST, AWAY, LOSE, None]
     assert len({post.body for post in posts}) == 1
     assert shop.charges(receipt_id) == 1
@@ -232,3 +271,21 @@ def test_an_order_that_is_refused_by_sql_isn_t_in_the_shop_s_table_either(shop, 
 
     assert refused.code == REFUSED, refused
     assert (shop.orders(order_id), shop.orders("another order")) == (1, 0)
+
+
+def test_a_database_that_is_away_leaves_the_order_unknown_and_one_without_the_table_refuses_it(shop, house):
+    url = house.addresses.database_url
+    away = shop.order("python by SQL", "receipt", "order", DATABASE_URL="postgresql://127.0.0.1:1/shop")
+    elsewhere = shop.order(
+        "python by SQL", "receipt", "order", DATABASE_URL=f"{url}?options=-csearch_path%3Dpg_catalog"
+    )
+
+    assert (away.code, away.complaints[:11]) == (UNKNOWN, "no answer: "), away
+    assert (elsewhere.code, elsewhere.complaints) == (REFUSED, 'relation "orders" does not exist\n'), elsewhere
+
+
+def test_a_broker_that_is_away_leaves_the_order_unknown_and_what_the_client_says_is_said_whole(shop):
+    ended = shop.order("python by payconfirm.Client", "receipt", "order", BROKER_URL="redis://127.0.0.1:1")
+
+    assert (ended.code, ended.out) == (UNKNOWN, ""), ended
+    assert [line[-9:] for line in ended.complaints.splitlines()] == ["harmless.", "es nor no"], ended

@@ -3,7 +3,8 @@
 //   mcs -r:System.Net.Http.dll -r:System.Runtime.Serialization.dll Order.cs   (.NET: in a console project)
 //   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… mono Order.exe RECEIPT_ID ORDER_ID AMOUNT
 //
-// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+// Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+// known. 1 is what a crash ends with, so it says nothing of the payment.
 using System;
 using System.Collections.Generic;
 using System.IO;
@@ -61,12 +62,19 @@ static class Order
 
     static int Main(string[] args)
     {
+        var wrong = WrongUse(args);
+        if (wrong != null)
+        {
+            Console.Error.WriteLine("usage: PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… "
+                + "mono Order.exe RECEIPT_ID ORDER_ID AMOUNT\n" + wrong);
+            return 2;
+        }
         try
         {
             return Confirm(new OrderDocument { ReceiptId = args[0], OrderId = args[1], Amount = long.Parse(args[2]) })
                 .GetAwaiter().GetResult();
         }
-        catch (Exception e) when (e is Refused || e is FormatException)
+        catch (Refused e)
         {
             Console.Error.WriteLine(e.Message);
             return 2;
@@ -74,8 +82,20 @@ static class Order
         catch (TimeoutException e)
         {
             Console.Error.WriteLine(e.Message);
-            return 3;
+            return 4;
         }
+    }
+
+    /// <summary>Says what is missing; null where nothing is.</summary>
+    static string WrongUse(string[] args)
+    {
+        if (args.Length != 3) return "three arguments are needed";
+        long amount;
+        if (!long.TryParse(args[2], out amount)) return "AMOUNT isn't a whole number of won";
+        var url = Environment.GetEnvironmentVariable("PAYCONFIRM_URL") ?? "";
+        if (!url.StartsWith("http://", StringComparison.Ordinal) && !url.StartsWith("https://", StringComparison.Ordinal))
+            return "PAYCONFIRM_URL is missing or isn't http://…";
+        return string.IsNullOrEmpty(Environment.GetEnvironmentVariable("PAYCONFIRM_KEY")) ? "PAYCONFIRM_KEY is missing" : null;
     }
 
     static async Task<int> Confirm(OrderDocument order)
@@ -94,7 +114,7 @@ static class Order
         if (result.OrderId != order.OrderId || result.Amount != order.Amount)
             throw new Refused($"not shipped: the receipt belongs to {result.OrderId}, {result.Amount}");
         Console.WriteLine(body);
-        return result.State == "confirmed" ? 0 : 1;
+        return result.State == "confirmed" ? 0 : 3;
     }
 
     /// <summary>

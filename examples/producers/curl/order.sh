@@ -3,8 +3,19 @@
 #
 #   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… bash order.sh RECEIPT_ID ORDER_ID AMOUNT
 #
-# Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+# Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+# known. 1 is what a crash ends with, so it says nothing of the payment.
 set -euo pipefail
+
+usage() {
+	printf 'usage: PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… bash order.sh RECEIPT_ID ORDER_ID AMOUNT\n%s\n' "$1" >&2
+	exit 2
+}
+
+(($# == 3)) || usage "three arguments are needed"
+[[ $3 =~ ^-?[0-9]+$ ]] || usage "AMOUNT isn't a whole number of won"
+[[ ${PAYCONFIRM_URL:-} =~ ^https?://. ]] || usage "PAYCONFIRM_URL is missing or isn't http://…"
+[[ -n ${PAYCONFIRM_KEY:-} ]] || usage "PAYCONFIRM_KEY is missing"
 
 confirmations="$PAYCONFIRM_URL/v1/confirmations"
 answer=$(mktemp)
@@ -20,11 +31,11 @@ ask() {
 	case $status in
 	200 | 202)
 		told=$(<"$answer")
-		says '"metadata":{}' || { echo "another program's order; read it with jq: $told" >&2 && exit 3; }
+		says '"metadata":{}' || { echo "another program's order; read it with jq: $told" >&2 && exit 4; }
 		;;
 	429 | 5?? | none)
 		echo "still no answer: send the same order again later, and tell the buyer neither yes nor no" >&2
-		exit 3
+		exit 4
 		;;
 	*) # the problem document says all that is wrong; sending it again wouldn't help
 		printf '%s %s\n' "$status" "$(cat "$answer")" >&2
@@ -52,4 +63,4 @@ if ! says "\"order_id\":$order_id," || ! says "\"amount\":$amount,"; then
 	exit 2
 fi
 printf '%s\n' "$told"
-says '"state":"confirmed"' || exit 1
+says '"state":"confirmed"' || exit 3

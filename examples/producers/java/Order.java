@@ -14,7 +14,8 @@ import java.util.Map;
  *
  * <pre>javac *.java; PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… java Order RECEIPT_ID ORDER_ID AMOUNT</pre>
  *
- * Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+ * Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+ * known. 1 is what a crash ends with, so it says nothing of the payment.
  */
 final class Order {
     private static final String CONFIRMATIONS = System.getenv("PAYCONFIRM_URL") + "/v1/confirmations";
@@ -30,15 +31,35 @@ final class Order {
     }
 
     public static void main(String[] args) throws InterruptedException {
+        String wrong = wrongUse(args);
+        if (wrong != null) {
+            System.err.println("usage: PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… "
+                    + "java Order RECEIPT_ID ORDER_ID AMOUNT\n" + wrong);
+            System.exit(2);
+        }
         try {
             System.exit(confirm(args[0], args[1], Long.parseLong(args[2])));
-        } catch (Refused | NumberFormatException e) {
+        } catch (Refused e) {
             System.err.println(e.getMessage());
             System.exit(2);
         } catch (IOException e) {
             System.err.println(e.getMessage());
-            System.exit(3);
+            System.exit(4);
         }
+    }
+
+    /** Says what is missing; null where nothing is. */
+    private static String wrongUse(String[] args) {
+        if (args.length != 3) {
+            return "three arguments are needed";
+        }
+        if (!args[2].matches("-?\\d{1,18}")) {
+            return "AMOUNT isn't a whole number of won";
+        }
+        if (!System.getenv().getOrDefault("PAYCONFIRM_URL", "").matches("https?://.+")) {
+            return "PAYCONFIRM_URL is missing or isn't http://…";
+        }
+        return System.getenv().getOrDefault("PAYCONFIRM_KEY", "").isEmpty() ? "PAYCONFIRM_KEY is missing" : null;
     }
 
     private static int confirm(String receiptId, String orderId, long amount)
@@ -55,7 +76,7 @@ final class Order {
             throw new Refused("not shipped: the receipt belongs to " + result.get("order_id"));
         }
         System.out.println(body);
-        return "confirmed".equals(result.get("state")) ? 0 : 1;
+        return "confirmed".equals(result.get("state")) ? 0 : 3;
     }
 
     private static HttpRequest.Builder request(String url) {

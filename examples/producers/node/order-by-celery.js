@@ -2,7 +2,8 @@
 //
 //   BROKER_URL=redis://127.0.0.1 REDIS_URL=redis://127.0.0.1 node order-by-celery.js RECEIPT_ID ORDER_ID AMOUNT
 //
-// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+// Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+// known. 1 is what a crash ends with, so it says nothing of the payment.
 import { setTimeout as sleep } from "node:timers/promises";
 import celery from "celery-node";
 
@@ -27,7 +28,16 @@ async function result(client, taskId) {
   }
 }
 
-const [receipt_id, order_id, amount] = process.argv.slice(2);
+function usage(wrong) {
+  console.error(`usage: BROKER_URL=redis://127.0.0.1 REDIS_URL=redis://127.0.0.1 node order-by-celery.js RECEIPT_ID ORDER_ID AMOUNT\n${wrong}`);
+  process.exit(2);
+}
+
+const [receipt_id, order_id, amount, ...more] = process.argv.slice(2);
+if (amount === undefined || more.length) usage("three arguments are needed");
+if (!/^-?\d+$/.test(amount) || !Number.isSafeInteger(Number(amount))) usage("AMOUNT isn't a whole number of won");
+for (const name of ["BROKER_URL", "REDIS_URL"])
+  if (!/^rediss?:\/\/./.test(process.env[name])) usage(`${name} is missing or isn't redis://…`);
 const order = { receipt_id, order_id, amount: Number(amount) };
 const taskId = `payconfirm-${receipt_id}`;
 const client = celery.createClient(process.env.BROKER_URL, process.env.REDIS_URL, QUEUE);
@@ -39,9 +49,9 @@ try {
   if (found.order_id !== order.order_id || found.amount !== order.amount)
     throw new Refused(`not shipped: the receipt belongs to ${found.order_id}, ${found.amount}`);
   console.log(JSON.stringify(found));
-  process.exitCode = found.state === "confirmed" ? 0 : 1;
+  process.exitCode = found.state === "confirmed" ? 0 : 3;
 } catch (error) {
   console.error(error.message);
-  process.exitCode = error instanceof Refused ? 2 : 3;
+  process.exitCode = error instanceof Refused ? 2 : 4;
 }
 for (const { redis } of [client.broker, client.backend]) redis.disconnect();

@@ -2,7 +2,8 @@
 //
 //   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… node order.js RECEIPT_ID ORDER_ID AMOUNT
 //
-// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+// Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+// known. 1 is what a crash ends with, so it says nothing of the payment.
 import { setTimeout as sleep } from "node:timers/promises";
 
 const confirmations = `${process.env.PAYCONFIRM_URL}/v1/confirmations`;
@@ -34,7 +35,16 @@ function explain(status, { detail, errors = [] }) {
   return [`${status} ${detail}`, ...errors.map(({ field, message }) => `  ${field} ${message}`)].join("\n");
 }
 
-const [receipt_id, order_id, amount] = process.argv.slice(2);
+function usage(wrong) {
+  console.error(`usage: PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… node order.js RECEIPT_ID ORDER_ID AMOUNT\n${wrong}`);
+  process.exit(2);
+}
+
+const [receipt_id, order_id, amount, ...more] = process.argv.slice(2);
+if (amount === undefined || more.length) usage("three arguments are needed");
+if (!/^-?\d+$/.test(amount) || !Number.isSafeInteger(Number(amount))) usage("AMOUNT isn't a whole number of won");
+if (!/^https?:\/\/./.test(process.env.PAYCONFIRM_URL)) usage("PAYCONFIRM_URL is missing or isn't http://…");
+if (!process.env.PAYCONFIRM_KEY) usage("PAYCONFIRM_KEY is missing");
 const order = { receipt_id, order_id, amount: Number(amount) };
 try {
   let result = await ask(confirmations, order);
@@ -42,8 +52,8 @@ try {
   if (result.order_id !== order.order_id || result.amount !== order.amount)
     throw new Refused(`not shipped: the receipt belongs to ${result.order_id}, ${result.amount}`);
   console.log(JSON.stringify(result));
-  process.exitCode = result.state === "confirmed" ? 0 : 1;
+  process.exitCode = result.state === "confirmed" ? 0 : 3;
 } catch (error) {
   console.error(error.message);
-  process.exitCode = error instanceof Refused ? 2 : 3;
+  process.exitCode = error instanceof Refused ? 2 : 4;
 }

@@ -3,7 +3,8 @@
 //
 //   PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… php order.php RECEIPT_ID ORDER_ID AMOUNT
 //
-// Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+// Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+// known. 1 is what a crash ends with, so it says nothing of the payment.
 declare(strict_types=1);
 
 const TRIES = 30;
@@ -26,9 +27,11 @@ function send(string $url, ?array $document): ?array
         'ignore_errors' => true, // a 4xx has a body that says why
         'timeout' => 40,
     ]]);
+    error_clear_last();
     $body = @file_get_contents($url, false, $context);
     $said = json_decode((string) $body); // objects: an array would print the empty one as []
     if (!is_object($said)) {
+        fwrite(STDERR, 'no answer: ' . (error_get_last()['message'] ?? 'not JSON') . PHP_EOL);
         return null;
     }
     $headers = [];
@@ -55,7 +58,7 @@ function ask(string $url, ?array $document = null): object
         }
         sleep((int) ($headers['retry-after'] ?? PAUSE_SECONDS));
     }
-    give_up(3, 'still no answer: send the same order again later, and tell the buyer neither yes nor no');
+    give_up(4, 'still no answer: send the same order again later, and tell the buyer neither yes nor no');
 }
 
 /** Say all that is wrong with the request; sending it again wouldn't help. */
@@ -68,9 +71,28 @@ function refuse(int $status, object $problem): never
     give_up(2, implode(PHP_EOL, $lines));
 }
 
+function usage(string $wrong): never
+{
+    $usage = 'usage: PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… php order.php RECEIPT_ID ORDER_ID AMOUNT';
+    give_up(2, $usage . PHP_EOL . $wrong);
+}
+
+if ($argc !== 4) {
+    usage('three arguments are needed');
+}
 [, $receiptId, $orderId, $amount] = $argv;
+$amount = filter_var($amount, FILTER_VALIDATE_INT);
+if ($amount === false) {
+    usage("AMOUNT isn't a whole number of won");
+}
+if (!preg_match('~^https?://.~', getenv('PAYCONFIRM_URL') ?: '')) {
+    usage("PAYCONFIRM_URL is missing or isn't http://…");
+}
+if (!getenv('PAYCONFIRM_KEY')) {
+    usage('PAYCONFIRM_KEY is missing');
+}
 $confirmations = getenv('PAYCONFIRM_URL') . '/v1/confirmations';
-$order = ['receipt_id' => $receiptId, 'order_id' => $orderId, 'amount' => filter_var($amount, FILTER_VALIDATE_INT)];
+$order = ['receipt_id' => $receiptId, 'order_id' => $orderId, 'amount' => $amount];
 $result = ask($confirmations, $order);
 while (!$result->final) {
     $result = ask("$confirmations/$receiptId?wait=25");
@@ -79,4 +101,4 @@ if ($result->order_id !== $order['order_id'] || $result->amount !== $order['amou
     give_up(2, "not shipped: the receipt belongs to $result->order_id, $result->amount");
 }
 echo json_encode($result, JSON_AS_IT_IS), PHP_EOL;
-exit($result->state === 'confirmed' ? 0 : 1);
+exit($result->state === 'confirmed' ? 0 : 3);

@@ -2,7 +2,8 @@
 
 PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… python order.py RECEIPT_ID ORDER_ID AMOUNT
 
-Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+known. 1 is what a crash ends with, so it says nothing of the payment.
 """
 
 import argparse
@@ -16,8 +17,9 @@ from typing import Any, NoReturn
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-CONFIRMATIONS = os.environ["PAYCONFIRM_URL"] + "/v1/confirmations"
-HEADERS = {"Authorization": "Bearer " + os.environ["PAYCONFIRM_KEY"], "Content-Type": "application/json"}
+VARIABLES = {"PAYCONFIRM_URL": ("http://", "https://"), "PAYCONFIRM_KEY": ("",)}
+CONFIRMATIONS = os.environ.get("PAYCONFIRM_URL", "") + "/v1/confirmations"
+HEADERS = {"Authorization": "Bearer " + os.environ.get("PAYCONFIRM_KEY", ""), "Content-Type": "application/json"}
 TRIES, PAUSE_SECONDS, TIMEOUT_SECONDS = 30, 2, 40
 
 
@@ -41,7 +43,7 @@ def ask(url: str, document: dict[str, Any] | None = None) -> dict[str, Any]:
             pause = int(headers.get("Retry-After", PAUSE_SECONDS))
         time.sleep(pause)
     print("still no answer: send the same order again later, and tell the buyer neither yes nor no", file=sys.stderr)
-    sys.exit(3)
+    sys.exit(4)
 
 
 def send(url: str, document: dict[str, Any] | None) -> tuple[int, Message, dict[str, Any]]:
@@ -71,13 +73,24 @@ def finish(order: dict[str, Any], result: dict[str, Any]) -> NoReturn:
         print(f"not shipped: the receipt belongs to {result['order_id']}, {result['amount']}", file=sys.stderr)
         sys.exit(2)
     print(json.dumps(result, ensure_ascii=False))
-    sys.exit(0 if result["state"] == "confirmed" else 1)
+    sys.exit(0 if result["state"] == "confirmed" else 3)
 
 
-if __name__ == "__main__":
+def command_line(variables: dict[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Read the order; end with a usage line and 2 where it isn't whole, or a variable doesn't begin as it must."""
     parser = argparse.ArgumentParser(description="Have the payment of one order confirmed.")
     parser.add_argument("receipt_id")
     parser.add_argument("order_id")
     parser.add_argument("amount", type=int, help="in won")
     order = vars(parser.parse_args())
+    for name, beginnings in variables.items():
+        if not os.environ.get(name):
+            parser.error(f"{name} is missing")
+        if not os.environ[name].startswith(beginnings):
+            parser.error(f"{name} isn't {beginnings[0]}…")
+    return order
+
+
+if __name__ == "__main__":
+    order = command_line(VARIABLES)
     finish(order, ask(CONFIRMATIONS, order))

@@ -2,15 +2,20 @@
 
 BROKER_URL=redis://127.0.0.1 REDIS_URL=redis://127.0.0.1 python order_by_client.py RECEIPT_ID ORDER_ID AMOUNT
 
-Prints the result document. Ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, nothing known.
+Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing
+known. 1 is what a crash ends with, so it says nothing of the payment.
 """
 
-import argparse
 import json
 import os
 import sys
 
+from order import command_line
+
 import payconfirm
+
+REDIS = ("redis://", "rediss://", "sentinel://")
+VARIABLES = {"BROKER_URL": (*REDIS, "amqp://", "amqps://"), "REDIS_URL": REDIS}
 
 
 def main(receipt_id: str, order_id: str, amount: int) -> int:
@@ -23,15 +28,12 @@ def main(receipt_id: str, order_id: str, amount: int) -> int:
             print(wrong, file=sys.stderr)
             return 2
         except payconfirm.PayconfirmError as unsure:  # BrokerUnavailable, NotFinal, ResultsUnavailable
-            print(f"{unsure}: send the same order again, and tell the buyer neither yes nor no", file=sys.stderr)
-            return 3
+            print(f"no answer: {unsure}", file=sys.stderr)
+            print("send the same order again later, and tell the buyer neither yes nor no", file=sys.stderr)
+            return 4
     print(json.dumps(result, ensure_ascii=False))
-    return 0 if result["state"] == "confirmed" else 1
+    return 0 if result["state"] == "confirmed" else 3
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Have the payment of one order confirmed.")
-    parser.add_argument("receipt_id")
-    parser.add_argument("order_id")
-    parser.add_argument("amount", type=int, help="in won")
-    sys.exit(main(**vars(parser.parse_args())))
+    sys.exit(main(**command_line(VARIABLES)))

@@ -1,9 +1,10 @@
 // Order has the payment of one order confirmed over HTTP, with Go's standard library alone.
 //
-//	PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… go run ./order RECEIPT_ID ORDER_ID AMOUNT
+//	PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… bin/order RECEIPT_ID ORDER_ID AMOUNT
 //
-// It prints the result document and ends with 0: confirmed; 1: rejected or voided; 2: refused; 3: no answer, so nothing
-// is known.
+// built by `go build -o bin/ ./...`: `go run` would end with 1, whatever the program ends with. It prints the result
+// document and ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, so nothing is known. 1 is what a
+// crash ends with elsewhere (Go's own ends with 2), so it says nothing of the payment.
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -117,15 +119,25 @@ func confirm(o order) (result, error) {
 	return found, err
 }
 
+func usage(wrong string) {
+	fmt.Fprintln(os.Stderr, "usage: PAYCONFIRM_URL=http://127.0.0.1:8000 PAYCONFIRM_KEY=… bin/order RECEIPT_ID ORDER_ID AMOUNT")
+	fmt.Fprintln(os.Stderr, wrong)
+	os.Exit(2)
+}
+
 func main() {
 	if len(os.Args) != 4 {
-		fmt.Fprintln(os.Stderr, "order RECEIPT_ID ORDER_ID AMOUNT")
-		os.Exit(2)
+		usage("three arguments are needed")
 	}
 	amount, err := strconv.ParseInt(os.Args[3], 10, 64)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "the amount is a whole number of won:", err)
-		os.Exit(2)
+		usage("AMOUNT isn't a whole number of won")
+	}
+	if url := os.Getenv("PAYCONFIRM_URL"); !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
+		usage("PAYCONFIRM_URL is missing or isn't http://…")
+	}
+	if os.Getenv("PAYCONFIRM_KEY") == "" {
+		usage("PAYCONFIRM_KEY is missing")
 	}
 	found, err := confirm(order{os.Args[1], os.Args[2], amount})
 	var refused problem
@@ -135,10 +147,10 @@ func main() {
 		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(3)
+		os.Exit(4)
 	}
 	fmt.Println(string(found.whole))
 	if found.State != "confirmed" {
-		os.Exit(1)
+		os.Exit(3)
 	}
 }

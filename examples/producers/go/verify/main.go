@@ -1,8 +1,8 @@
 // Verify checks a callback's signature as Standard Webhooks says, with Go's standard library alone.
 //
-//	WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… ./verify < body
+//	WEBHOOK_ID=… WEBHOOK_TIMESTAMP=… WEBHOOK_SIGNATURE=… CALLBACK_SECRET=whsec_… bin/verify < body
 //
-// built by `go build -o verify ./verify`: `go run` would end with 1 in place of 2. The headers and the body exactly as
+// built by `go build -o bin/ ./...`: `go run` would end with 1 in place of 2. The headers and the body exactly as
 // they came. It prints the event's type and receipt and ends with 0; with 1: it isn't payconfirm's; 2: it can't be
 // checked, as a variable is missing or the secret is none.
 package main

@@ -59,16 +59,21 @@ class Lag(NamedTuple):
     seconds: float
 
 
+#: By their receipt alone, whatever the planner believes of the rest.
+_EARLIER = """
+SELECT FROM (
+    SELECT e.published_at, e.place FROM payconfirm.outbox e
+    WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence OFFSET 0
+) earlier"""
+
 #: One at a time of each receipt, the first that waits, so that none goes before one that is left out, and however many
 #: are left out, others are found.
-_TAKE = """
+_TAKE = f"""
 WITH line AS MATERIALIZED (
     SELECT o.number FROM payconfirm.outbox o
     WHERE o.published_at IS NULL AND (o.leased_until IS NULL OR o.leased_until <= clock_timestamp())
-      AND NOT EXISTS (
-          SELECT FROM payconfirm.outbox e
-          WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence AND e.published_at IS NULL OFFSET 0)
-    ORDER BY o.number LIMIT :most FOR UPDATE OF o {unless_locked}
+      AND NOT EXISTS ({_EARLIER} WHERE published_at IS NULL)
+    ORDER BY o.number LIMIT :most FOR UPDATE OF o {{unless_locked}}
 )
 UPDATE payconfirm.outbox o SET leased_until = clock_timestamp() + CAST(:lease AS interval)
 FROM line WHERE o.number = line.number
@@ -87,16 +92,14 @@ FROM line WHERE o.number = line.number
 
 #: Those without a place are found by the index on it, where all of them stand together; sorted afterwards, so that no
 #: statistics lead the planner through all that was ever told.
-_PLACE = """
+_PLACE = f"""
 WITH unplaced AS MATERIALIZED (
     SELECT number FROM payconfirm.outbox WHERE place IS NULL
 ), line AS MATERIALIZED (
     SELECT o.number FROM payconfirm.outbox o
     JOIN (SELECT number FROM unplaced ORDER BY number LIMIT :among) next USING (number)
-    WHERE o.place IS NULL AND NOT EXISTS (
-        SELECT FROM payconfirm.outbox e
-        WHERE e.receipt_id = o.receipt_id AND e.sequence < o.sequence AND e.place IS NULL OFFSET 0)
-    ORDER BY o.number LIMIT :most FOR UPDATE OF o {unless_locked}
+    WHERE o.place IS NULL AND NOT EXISTS ({_EARLIER} WHERE place IS NULL)
+    ORDER BY o.number LIMIT :most FOR UPDATE OF o {{unless_locked}}
 ), drawn AS MATERIALIZED (
     SELECT number, nextval('payconfirm.feed') AS place FROM (SELECT number FROM line ORDER BY number) in_order
 )

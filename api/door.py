@@ -17,7 +17,14 @@ from api.keys import Keys
 from api.rate import PostRate
 from api.sending import Outgoing
 from api.sources import Sources
-from api.threads import ASIDE_THREADS, RESOLVING_SECONDS, RESOLVING_THREADS, Threads
+from api.threads import (
+    ASIDE_THREADS,
+    HOOK_THREADS,
+    IN_LINE_THREADS,
+    RESOLVING_SECONDS,
+    RESOLVING_THREADS,
+    Threads,
+)
 from api.waiting import Waiting
 from config.settings import Settings
 from worker.bootstrap import build_door
@@ -39,6 +46,8 @@ class Door:
     threads: Threads
     aside: Threads
     resolving: Threads
+    hooks: Threads
+    in_line: Threads
     keys: Keys
     sources: Sources
     rate: PostRate
@@ -65,7 +74,7 @@ class Door:
                 with suppress(asyncio.CancelledError):
                     await task
             await self.hearing.close()
-            for threads in (self.threads, self.aside, self.resolving):
+            for threads in (self.threads, self.aside, self.resolving, self.hooks, self.in_line):
                 threads.close()
             self.outgoing.close()
             self.engine.dispose()
@@ -100,6 +109,8 @@ def build(settings: Settings) -> Door:
         threads=threads,
         aside=aside,
         resolving=Threads(RESOLVING_THREADS, "resolving", RESOLVING_SECONDS),
+        hooks=Threads(HOOK_THREADS, "hooks"),
+        in_line=Threads(IN_LINE_THREADS, "in line"),
         keys=Keys(settings),
         sources=Sources(settings.webhook_sources),
         rate=PostRate(settings.post_rate),

@@ -15,6 +15,10 @@ from confirmation.errors import StoreBusy, StoreUnavailable
 #: which waits for the gateway and needs the database only in between. The first two share the process's connections.
 DOOR_THREADS, ASIDE_THREADS, RESOLVING_THREADS = 6, 2, 2
 
+#: For the gateway's webhooks, which anybody may send; and for those of them that meet a row which somebody is writing:
+#: in a producer's open transaction that may take as long as it likes.
+HOOK_THREADS, IN_LINE_THREADS = 1, 1
+
 #: A look and, where it finds money that must go back, a cancel, each with its lease.
 RESOLVING_SECONDS = 45.0
 

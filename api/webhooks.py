@@ -32,10 +32,19 @@ async def bootpay(request: Request, door: Annotated[Door, Depends(door_of)]) -> 
         raise Problem(403, f"Webhooks aren't taken from {host}: WEBHOOK_SOURCES doesn't name it.")
     receipt_id = _receipt_id(await read_body(request), request.headers.get("content-type", ""))
     if receipt_id is not None:
-        await door.threads.run(door.ledger.ask, receipt_id)
+        await _ask(door, receipt_id)
     if door.api == "v1":
         return Response("OK", media_type="text/plain")
     return Response('{"success": true}', media_type="application/json")
+
+
+async def _ask(door: Door, receipt_id: str) -> None:
+    """Have it looked at. Whoever is writing its row is waited for, apart from all others.
+
+    Raises `StoreBusy` where that takes too long: Bootpay sends the webhook again.
+    """
+    if not await door.hooks.run(door.ledger.ask_if_free, receipt_id):
+        await door.in_line.run(door.ledger.ask, receipt_id)
 
 
 def _receipt_id(body: bytes, content_type: str) -> str | None:

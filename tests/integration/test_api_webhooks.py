@@ -1,12 +1,22 @@
 """The gateway's webhook: it only has a known receipt looked at, whoever sent it and whatever it says."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 
+import psycopg2
 import pytest
 
-from tests.integration.web_process import DEAD_DATABASE, DEAD_REDIS, Web, assert_problem, order, shared_door
+from tests.integration.web_process import DEAD_DATABASE, DEAD_REDIS, Web, assert_problem, order, shared_door, until
 
 PRIVATE_KEY = "the-shops-own-private-key"
+NOT_FOUND = """
+UPDATE payconfirm.confirmations SET state = 'rejected', reason = 'receipt_not_found' WHERE receipt_id = %s
+"""
+#: Who stands in a line before a row.
+STANDING = """
+SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +95,59 @@ def test_a_voided_receipt_isnt_looked_at_again(web):
     assert web.rows.ask(
         "SELECT due_at FROM payconfirm.confirmations WHERE receipt_id = %s", document["receipt_id"]
     ) == [(None,)]
+
+
+@contextmanager
+def left_open(web, *receipt_ids):
+    """Hold these receipts as a document does that takes them over in a transaction which isn't ended."""
+    with closing(psycopg2.connect(web.addresses["DATABASE_URL"])) as shop, shop.cursor() as cursor:
+        for receipt_id in receipt_ids:
+            taken_over = json.dumps(order() | {"receipt_id": receipt_id})
+            cursor.execute("SELECT payconfirm.enqueue(%s::jsonb)", [taken_over])
+        yield
+
+
+@pytest.fixture(scope="module")
+def patient(servers, template_database, tmp_path_factory):
+    """Waits for a locked row for longer than it does elsewhere."""
+    more = {"LOCK_SECONDS": "9", "STATEMENT_SECONDS": "9", "LOOKUP_SECONDS": "1", "SUBMIT_SECONDS": "1"}
+    with shared_door(servers, template_database, tmp_path_factory.mktemp("web"), **more) as web:
+        yield web
+
+
+def posted(web):
+    """Give a receipt that another document may take over."""
+    document = order()
+    web.post(document)
+    web.rows.ask(NOT_FOUND, document["receipt_id"])
+    return document["receipt_id"]
+
+
+def test_webhooks_about_rows_that_stay_locked_hold_up_neither_producers_nor_other_webhooks(patient):
+    locked, free = [posted(patient) for _ in range(10)], posted(patient)
+
+    with ThreadPoolExecutor(len(locked)) as senders, left_open(patient, *locked):
+        sent = [senders.submit(hook, patient, json={"receipt_id": receipt_id}) for receipt_id in locked]
+        until(lambda: patient.rows.ask(STANDING))
+
+        assert hook(patient, json={"receipt_id": free}).status_code == 200
+        assert patient.post(order()).status_code == 202
+        assert len(patient.rows.ask(STANDING)) == 1
+        assert not any(each.done() for each in sent)
+
+    assert asked(patient, free)
+
+
+def test_a_webhook_that_meets_a_row_which_is_being_written_asks_afterwards(patient):
+    receipt_id = posted(patient)
+
+    with ThreadPoolExecutor(1) as sender:
+        with left_open(patient, receipt_id):
+            sent = sender.submit(hook, patient, json={"receipt_id": receipt_id})
+            until(lambda: patient.rows.ask(STANDING))
+
+        assert sent.result().status_code == 200
+    assert asked(patient, receipt_id)
 
 
 def test_a_body_that_is_too_large_is_refused(web):

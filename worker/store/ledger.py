@@ -100,6 +100,11 @@ class Ledger:
         """Have a receipt looked at now, as a webhook does; say whether it is one that can move."""
         return self._one(statements.ASK, {"receipt_id": receipt_id}) is not None
 
+    def ask_if_free(self, receipt_id: str) -> bool:
+        """Have it looked at now, unless somebody is just writing it: then nothing was done, and `ask` has to wait."""
+        said = self._one(statements.ASK_IF_FREE, {"receipt_id": receipt_id})
+        return said is not None and said["asked"] >= said["known"]
+
     def _claim(self, statement: str, values: Row, lease_seconds: float) -> Confirmation | None:
         granted = self._tick()
         row = self._one(statement, values)

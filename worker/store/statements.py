@@ -225,6 +225,22 @@ UPDATE payconfirm.confirmations SET due_at = clock_timestamp(), asked = true
 WHERE receipt_id = :receipt_id AND state <> 'voided' RETURNING receipt_id
 """
 
+#: The same without standing in a line: whether there is such a receipt, and whether it was free.
+ASK_IF_FREE = """
+WITH known AS (
+    SELECT receipt_id FROM payconfirm.confirmations WHERE receipt_id = :receipt_id AND state <> 'voided'
+),
+free AS (
+    SELECT receipt_id FROM payconfirm.confirmations WHERE receipt_id = :receipt_id AND state <> 'voided'
+    FOR UPDATE SKIP LOCKED
+),
+asked AS (
+    UPDATE payconfirm.confirmations c SET due_at = clock_timestamp(), asked = true
+    FROM free WHERE c.receipt_id = free.receipt_id RETURNING c.receipt_id
+)
+SELECT EXISTS (SELECT FROM known) AS known, EXISTS (SELECT FROM asked) AS asked
+"""
+
 #: A worker that had lost its claim changes nothing, but what it learnt is kept and looked into at once.
 STALE = """
 WITH nudged AS (

@@ -20,6 +20,10 @@ HEARTBEAT_SECONDS = 15.0
 #: So many events are read at once for one who is behind: all that a slow reader costs, beside its socket's buffers.
 PAGE = 50
 
+#: What goes out to a reader at once: no more than a socket's buffer, and not each event alone, so that hundreds who
+#: read from the beginning don't take the event loop from those who hand orders in.
+PIECE_BYTES = 64 * 1024
+
 _HEARTBEAT = b": waiting\n\n"
 #: After a connection was lost, in milliseconds.
 _COME_BACK = b"retry: 2000\n\n"
@@ -95,7 +99,18 @@ class Following:
             placed = await self._read(after, PAGE)
         except (StoreBusy, StoreUnavailable):
             return []
-        return [(place, _frame(place, event)) for place, event in placed]
+        return _pieces([(place, _frame(place, event)) for place, event in placed])
+
+
+def _pieces(frames: Frames) -> Frames:
+    """Join what fits into one piece, each with the place of its last event: each piece is a turn of the event loop."""
+    pieces: Frames = []
+    for place, frame in frames:
+        if pieces and len(pieces[-1][1]) + len(frame) <= PIECE_BYTES:
+            pieces[-1] = place, pieces[-1][1] + frame
+        else:
+            pieces.append((place, frame))
+    return pieces
 
 
 def _frame(place: int, event: dict[str, Any]) -> bytes:

@@ -195,6 +195,13 @@ def test_who_isnt_the_gateway_is_refused_where_its_network_is_named(guarded, add
     assert not asked(guarded, document["receipt_id"])
 
 
+def test_of_several_lines_that_say_who_asks_the_last_counts(guarded):
+    lines = [("X-Forwarded-For", "223.130.82.9"), ("X-Forwarded-For", "203.0.113.5")]
+
+    assert hook(guarded, data={"receipt_id": "r"}, headers=lines).status_code == 403
+    assert hook(guarded, data={"receipt_id": "r"}, headers=lines[::-1]).status_code == 200
+
+
 def test_an_address_that_no_proxy_of_ours_names_isnt_believed(servers, template_database, tmp_path):
     with shared_door(servers, template_database, tmp_path, WEBHOOK_SOURCES="223.130.82.0/24") as web:
         assert hook(web, data={"receipt_id": "r"}, **from_("223.130.82.9")).status_code == 403

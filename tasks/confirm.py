@@ -12,7 +12,7 @@ from celery.exceptions import Reject
 from celery.signals import celeryd_init
 
 from confirmation.confirmation import Confirmation, Job
-from confirmation.errors import ClaimLost, DifferentDocument
+from confirmation.errors import ClaimLost, DifferentDocument, StoreBusy
 from confirmation.order import Order
 from confirmation.pipeline import LOCKED_DUE_SECONDS, confirm
 from payconfirm import InvalidOrder, read_document
@@ -54,7 +54,7 @@ def confirm_again(task: Task, *arguments: Any, **named: Any) -> None:  # noqa: A
     """Look at a receipt that is due, if it is still as the sweep saw it."""
     try:
         job = _due(arguments, named)
-        patiently(lambda: carry(job))
+        patiently(lambda: _carry_unless_busy(job))
     except (ValueError, LookupError) as wrong:
         _refuse(task, (), str(wrong))
 
@@ -70,6 +70,14 @@ def carry(job: Job) -> None:
             return
         if confirmation is not None:
             _tell(confirmation, time.monotonic() - started)
+
+
+def _carry_unless_busy(job: Job) -> None:
+    """Carry it, or leave it to the next sweep: its row is due, and somebody may have it locked for long."""
+    try:
+        carry(job)
+    except StoreBusy as busy:
+        log.warning("receipt.busy", receipt_id=job.receipt_id, error=str(busy))
 
 
 def _only(arguments: tuple[Any, ...], named: dict[str, Any]) -> object:

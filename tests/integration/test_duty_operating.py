@@ -482,11 +482,11 @@ def test_a_worker_that_has_it_keeps_it(duty, house):
 
 
 def before_the_claim(monkeypatch, meanwhile):
-    """Have something happen between the look and the person's claim, the third reading of the row."""
+    """Have something happen between the look and the person's claim, the fourth reading of the row."""
     real, calls = Operating.standing, count(1)
 
     def standing(rows, receipt_id):
-        if next(calls) == 3:
+        if next(calls) == 4:
             meanwhile()
         return real(rows, receipt_id)
 

@@ -3,6 +3,7 @@
 import ipaddress
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -50,6 +51,9 @@ DATABASE_NUMBERS = itertools.count(1)
 
 
 def pytest_configure() -> None:
+    # A shell's background job ignores Ctrl-C, and so would every program that is started here and told to end by it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [*os.environ]:
         if name in CALLERS_OWN or name.startswith(CALLERS_OWN_PREFIXES):
             del os.environ[name]

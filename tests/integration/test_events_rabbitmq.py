@@ -226,8 +226,12 @@ def test_what_follows_a_refused_event_of_its_receipt_does_not_go_out(shop, new_r
     shop.end(2)
     relay = new_relay(RABBITMQ)
 
+    first, *others = shop.untold()
+    relay.events.publish([first])
+    until(lambda: full.queue_declare(passive=True).message_count == 1)
+
     with structlog.testing.capture_logs() as logged:
-        relay.events.publish(shop.untold())
+        relay.events.publish(others)
 
     of_the_second = [sequence for subject, sequence, _ in shop.told() if subject == shop.receipts[1]]
     assert of_the_second == ([1] if guarded else [1, 2])

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 from api import openapi
 from api.door import Door, door_of
 from api.keys import Watcher
+from api.metrics import words
 from confirmation.errors import StoreBusy, StoreUnavailable
 from payconfirm.checks import check_receipt_id
 from worker.duty.explain import decided
@@ -91,7 +92,7 @@ def _page(house: House, receipt: str) -> str:
         f'<p class="wrong">{escape(house.wrong)}</p>' if house.wrong else "",
         _told(house.story) if house.story else "",
         _table(
-            "How things stand", ("what", "", "how many"), [(m.name, m.label, f"{m.value:g}") for m in house.measures]
+            "How things stand", ("what", "", "how many"), [(words(m), m.label, f"{m.value:g}") for m in house.measures]
         ),
         _table("In review", ("receipt", "order", "reason", "what was said", "since (UTC)"), house.review),
         _table(

@@ -1,6 +1,7 @@
 """How much there is of everything, as Prometheus reads it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -53,16 +54,21 @@ _GAUGES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 }
 
 
+def words(measure: Measure) -> str:
+    """What a number means, for people."""
+    return _GAUGES[measure.name][1]
+
+
 @router.get("/metrics", summary="What Prometheus reads", **openapi.METRICS)
 async def metrics(request: Request, _: Operator) -> Response:
     """Give the numbers of the house, and this process's own. Without the database only the latter."""
     door = door_of(request)
-    try:
+    measures: list[Measure] = []
+    queues: dict[str, Bound] = {}
+    with suppress(StoreBusy, StoreUnavailable):  # also where no thread became free in time
+        queues = await door.aside.run(door.queues.read)
         measures = await door.aside.run(door.measures.read)
-    except (StoreBusy, StoreUnavailable):
-        measures = []
     house = CollectorRegistry()
-    queues = await door.aside.run(door.queues.read)
     house.register(House(measures, following=door.following.readers, queues=queues))
     return Response(
         generate_latest(house) + generate_latest(request.app.state.requests.registry),

@@ -19,7 +19,7 @@ up: ## the same, staying up, without the rush; prints addresses and lines to try
 	$(IN_VENV) python -m sandbox demo --stay
 
 test: ## every test, on throw-away servers
-	$(IN_VENV) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(IN_VENV) python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: ## format, lint, types, import rules, unit tests
 	$(IN_VENV) sh -exc 'ruff format --check; ruff check; mypy; lint-imports; check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml; python -m pytest tests/unit'

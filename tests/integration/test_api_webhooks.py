@@ -37,11 +37,13 @@ def hook(web, **content):
 
 
 @pytest.mark.parametrize("form", ["data", "json"])
-def test_a_known_receipt_is_due_at_once(web, form):
+@pytest.mark.parametrize("said", [{}, {"Content-Type": "text/plain"}, {"Content-Type": "Application/JSON"}])
+def test_a_known_receipt_is_due_at_once(web, form, said):
     document = order()
     web.post(document)
+    named = {"receipt_id": document["receipt_id"], "status": "1", "private_key": PRIVATE_KEY}
 
-    answer = hook(web, **{form: {"receipt_id": document["receipt_id"], "status": "1", "private_key": PRIVATE_KEY}})
+    answer = hook(web, **{form: named}, headers=said)
 
     assert (answer.status_code, answer.json()) == (200, {"success": True})
     assert asked(web, document["receipt_id"])

@@ -5,6 +5,8 @@ import pytest
 from tests.contract.ledger_under_test import ledger
 from tests.contract.store_under_test import twin
 
+pytest.register_assert_rewrite("tests.contract.commits")  # a failed assertion there says what it saw
+
 #: Every store that must keep the contract, by name; a factory gets pytest's `request`, for the fixtures it needs.
 STORES = {"twin": twin, "ledger": ledger}
 

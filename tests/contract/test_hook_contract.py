@@ -11,7 +11,7 @@ from confirmation.hooks import Method
 from confirmation.ports import Stock
 from confirmation.states import Hooked, Reason, State
 from payconfirm import Refuse
-from tests.contract.test_store_contract import LEASE, ORDER, claimed, commit, counts, moved, taken_over
+from tests.contract.commits import LEASE, ORDER, claimed, commit, counts, moved, taken_over
 from tests.hooks import Shop, raises
 
 PAYMENT = {"method": "card", "purchased_at": "2026-11-23T10:00:01+09:00", "receipt_url": None}

@@ -9,8 +9,7 @@ from confirmation.confirmation import Confirmation, Job
 from confirmation.errors import ClaimLost
 from confirmation.ports import Stock
 from confirmation.states import Reason, State
-from tests.contract.store_under_test import Shelf
-from tests.contract.test_store_contract import (
+from tests.contract.commits import (
     LEASE,
     ORDER,
     assert_due_in,
@@ -21,6 +20,7 @@ from tests.contract.test_store_contract import (
     rejected,
     submitting,
 )
+from tests.contract.store_under_test import Shelf
 
 
 def in_review(tested):

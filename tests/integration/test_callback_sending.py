@@ -17,6 +17,7 @@ from worker.callbacks.sending import MOST_BYTES, Answer, NoAnswer, Post
 TOTAL_SECONDS = 1.2
 PUBLIC = "93.184.216.34"
 CONTINUE = b"HTTP/1.1 100 Continue\r\nX: " + b"y" * 60_000 + b"\r\n\r\n"
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
 
 
 @pytest.fixture
@@ -127,13 +128,23 @@ def test_ten_megabytes_are_read_up_to_the_limit():
         assert (answer.status, len(answer.body)) == (200, MOST_BYTES)
 
 
-def test_what_comes_before_an_answer_is_read_up_to_a_limit_too():
+@pytest.mark.parametrize("before", [CONTINUE, EARLY])
+def test_what_comes_before_an_answer_is_read_up_to_a_limit_too(before):
     with receiving() as shop:
-        shop.answer = lambda handler: [handler.wfile.write(CONTINUE) for _ in range(2000)]
+        shop.answer = lambda handler: [handler.wfile.write(before) for _ in range(4000)]
 
         answer = post("127.0.0.1", shop.url, total_seconds=60)
 
         assert answer == NoAnswer("its answer has more than 128 KiB before its body")
+
+
+def test_what_comes_before_an_answer_is_not_the_answer():
+    """A proxy's Early Hints would bring a callback back for a day and pause its endpoint, though the shop has it."""
+    with receiving() as shop:
+        early = EARLY + b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + EARLY
+        shop.answer = lambda handler: [handler.wfile.write(early), say(handler, 200, b"yes", Retry_After="7")]
+
+        assert post("127.0.0.1", shop.url) == Answer(200, b"yes", "7")
 
 
 def test_headers_are_read_up_to_a_limit_too():

@@ -26,6 +26,9 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 from worker.gateway.call import current
 
+#: Any number of these may come first (RFC 9110); 101 ends HTTP, and nobody asked for that.
+_BEFORE_THE_ANSWER = range(102, 200)
+
 
 @cache
 def _resolver(_process_id: int) -> ThreadPoolExecutor:
@@ -66,8 +69,19 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
+class _Response(HTTPResponse):
+    """The answer itself, whatever is said before it."""
+
+    def begin(self) -> None:
+        """Read as far as the body. http.client knows of 100 alone, and would take Early Hints for the answer."""
+        super().begin()
+        while self.status in _BEFORE_THE_ANSWER:
+            self.headers = None  # type: ignore[assignment]  # so that it begins anew
+            super().begin()
+
+
 def _respond(sock: socket.socket, *args: Any, **kwargs: Any) -> HTTPResponse:  # noqa: ANN401 - http.client's own
-    return HTTPResponse(_Reader(sock), *args, **kwargs)  # type: ignore[arg-type]
+    return _Response(_Reader(sock), *args, **kwargs)  # type: ignore[arg-type]
 
 
 class Connection(HTTPConnection):

@@ -73,5 +73,5 @@ def _callback_url(body: bytes, invalid: InvalidOrder) -> str | None:
     """The address of a document that is otherwise invalid; None where its shape is among what is wrong."""
     if {error["field"] for error in invalid.errors} & {"document", "callback_url"}:
         return None
-    url = json.loads(body).get("callback_url")
+    url = json.loads(body, parse_int=str).get("callback_url")  # a number may have more digits than Python reads
     return url if isinstance(url, str) else None

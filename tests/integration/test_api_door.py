@@ -20,6 +20,8 @@ from tests.integration.web_process import (
     until,
 )
 
+JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture(scope="module")
 def web(servers, template_database, tmp_path_factory):
@@ -183,6 +185,15 @@ def test_callbacks_go_only_to_allowed_hosts(web, url, status):
     assert answer.status_code == status
     if status == 422:
         assert [error["field"] for error in assert_problem(answer, 422)["errors"]] == ["callback_url"]
+
+
+@pytest.mark.parametrize("field", ["amount", "order_id", "metadata", "odd"])
+def test_a_number_that_python_does_not_read_is_one_flaw_among_others(web, field):
+    text = json.dumps(order(callback_url="https://evil.example/") | {field: "HERE"})
+
+    problem = assert_problem(web.post(text.replace('"HERE"', "9" * 5000).encode(), KEY | JSON), 422)
+
+    assert {error["field"] for error in problem["errors"]} == {field, "callback_url"}
 
 
 def test_what_is_unknown_is_a_problem_too(web):

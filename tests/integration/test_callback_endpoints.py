@@ -175,6 +175,38 @@ def test_sending_one_again_in_vain_leaves_the_pause_as_it_is(house, shop):
     assert [each["kept"] for each in house.callbacks.paused()] == [2]
 
 
+def test_what_follows_a_paused_one_waits_for_it_when_the_pause_is_over(house, shop, monkeypatch):
+    """More are paused than one turn brings back; what came meanwhile must not overtake them."""
+    first = failing_for_a_day(house, shop)
+    house.turn()
+    house.turn()
+    monkeypatch.setattr(calling, "CHANGED_AT_ONCE", 1)
+    house.ask("UPDATE payconfirm.endpoints SET failing_since = NULL, paused_at = NULL RETURNING 1")
+    then = [house.tell_more(f"r{number}") for number in range(2)]
+    shop.answer = partial(say, status=200)
+    shop.got.clear()
+
+    while house.turn():
+        pass
+
+    sent = [got.headers["webhook-id"] for got in shop.got]
+    assert len(sent) == 4
+    assert all(sent.index(one) < sent.index(next_one) for one, next_one in zip(first, then, strict=True))
+
+
+def test_people_may_send_one_before_another_that_is_paused(house, shop):
+    [first] = failing_for_a_day(house, shop, receipts=1)
+    house.turn()
+    later = house.tell_more("r0")
+    house.turn()
+    shop.answer = partial(say, status=200)
+
+    assert house.callbacks.resend(later)
+    assert house.turn() == 1
+
+    assert (house.row(first).state, house.row(later).state) == ("paused", "delivered")
+
+
 def test_a_success_ends_the_counting_of_the_day(house, shop):
     failing_for_a_day(house, shop, receipts=1)
     shop.answer = partial(say, status=200)

@@ -1,11 +1,12 @@
 """The SQL of callbacks on their way. What a callback is can be read in migration 0003."""
 
-#: A later callback waits for the earlier ones of its receipt, where they go to the same endpoint.
+#: A later callback waits for the earlier ones of its receipt, where they go to the same endpoint; also for one that is
+#: paused, which follows as soon as the endpoint's pause is over. People may send a later one before.
 _FIRST = """
 NOT EXISTS (
     SELECT FROM payconfirm.callbacks e
     WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint_key = c.endpoint_key
-      AND e.state = 'pending')
+      AND (e.state = 'pending' OR (e.state = 'paused' AND NOT c.by_hand)))
 """
 
 #: Host by host, so that a long line before one of them costs the others nothing. One that is failing gets one try at a

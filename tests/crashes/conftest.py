@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.crashes.aftermath")
+pytest.register_assert_rewrite("tests.crashes.aftermath", "tests.crashes.storm")

@@ -1,8 +1,5 @@
 """Workers are killed wherever they stand; no message is lost, and what the dead one held is back within 20 s."""
 
-import base64
-import itertools
-import random
 import signal
 import time
 from pathlib import Path
@@ -10,21 +7,15 @@ from pathlib import Path
 import pytest
 
 import payconfirm
+from tests.crashes.storm import Storm, assert_nothing_was_lost
 from tests.crashes.zygote import zygote
-from tests.workers import PATIENCE_SECONDS, item, stage, until, wait_until_ready
+from tests.workers import item, stage, until, wait_until_ready
 
 #: What is promised for the messages and receipts of a worker that was killed.
 BACK_SECONDS = 20
-SEED = 20261125
-#: How long messages come, and how many a second: few, since others need the machine as well.
-STORM_SECONDS, PER_SECOND = 60, 12
-#: How long nobody is killed then, and for how long before the end: what the last one held is back by then.
-PEACE_SECONDS, LAST_PEACE_SECONDS = (0.8, 2.2), 12
-WORKERS = 2
+STORM = Storm(seed=20261125, seconds=60, peace_seconds=(0.8, 2.2), last_peace_seconds=12)
 #: A machine that is busy with everything else kills less; this is still a storm.
 FEWEST_KILLS = 8
-#: Every so many messages one is sent twice, and one comes that nobody can use.
-TWICE_EVERY, BAD_EVERY = 5, 20
 
 
 @pytest.fixture
@@ -86,49 +77,12 @@ def test_a_minute_of_killing_loses_nothing_and_charges_nobody_twice(house, tmp_p
     """
     house.start_gateway(lookup_seconds=0.02, approve_seconds=0.05)
     house.start("relay", house.lines["relay"])
-    documents = house.open_receipts(STORM_SECONDS * PER_SECOND)
-    bad = [f"bad message {number}".encode() for number in range(0, len(documents), BAD_EVERY)]
+    documents = STORM.documents(house)
 
-    with zygote(tmp_path) as forks:
-        kills = storm(house, forks, documents, bad)
+    with zygote(tmp_path) as forks, payconfirm.Client.from_url(house.redis_url) as client:
+        kills = STORM.rage(house, forks, client, documents, house.push)
         until(lambda: house.confirmed(*documents))
         until(lambda: not house.left_over())
 
     assert kills >= FEWEST_KILLS
-    assert set(house.charges().values()) == {1}
-    assert {base64.b64decode(letter["raw_base64"]) for letter in house.letters.newest()} == set(bad)
-    audit = house.start("audit", ["python", "-m", "worker", "audit"])
-    assert audit.wait(PATIENCE_SECONDS) == 0, audit.said
-
-
-def storm(house, forks, documents, bad):
-    """Send these steadily while workers are killed and others take their place; return how many were killed."""
-    chance = random.Random(SEED)
-    names = (f"worker-{number}" for number in itertools.count(1))
-    workers = [forks.fork(next(names), house.lines["worker"], house.environment) for _ in range(WORKERS)]
-    began = time.monotonic()
-    kill_at, kills = began + chance.uniform(*PEACE_SECONDS), 0
-    with payconfirm.Client.from_url(house.redis_url) as client:
-        for number, document in enumerate(documents):
-            pause_until(began + number / PER_SECOND)
-            client.enqueue(document)
-            if number % TWICE_EVERY == 0:
-                client.enqueue(document)
-            if number % BAD_EVERY == 0:
-                house.push(bad[number // BAD_EVERY])
-            awake = [number for number, worker in enumerate(workers) if is_ready(worker)]
-            if awake and kill_at < time.monotonic() < began + STORM_SECONDS - LAST_PEACE_SECONDS:
-                chosen = chance.choice(awake)
-                workers[chosen].kill()
-                workers[chosen] = forks.fork(next(names), house.lines["worker"], house.environment)
-                kill_at, kills = time.monotonic() + chance.uniform(*PEACE_SECONDS), kills + 1
-    return kills
-
-
-def is_ready(worker):
-    return worker.log.exists() and " ready." in worker.said
-
-
-def pause_until(moment):
-    """Keep the pace of the sender; nothing is waited for."""
-    time.sleep(max(0.0, moment - time.monotonic()))
+    assert_nothing_was_lost(house, documents)

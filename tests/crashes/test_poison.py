@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from config.celery import DEAD, RETURN_LIMIT
-from tests.crashes.test_lost_messages import is_ready
 from tests.crashes.zygote import state_of, zygote
 from tests.workers import envelope, item, stage, until
 from worker.broker.envelopes import KEPT_BYTES, LARGEST_BYTES
@@ -43,7 +42,7 @@ def test_a_message_that_ends_whoever_takes_it_stops_nobody_for_long(house, tmp_p
             return house.confirmed(*documents) and house.kept(UNREADABLE) and not house.left_over()
 
         until(supervised)
-        assert is_ready(workers[-1])
+        assert workers[-1].is_ready
 
     assert len(workers) == 1 + 2 * RETURN_LIMIT
     assert set(house.charges().values()) == {1}

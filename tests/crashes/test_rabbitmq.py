@@ -1,8 +1,6 @@
 """Over RabbitMQ workers are killed, cut off and refused: no message is lost, and nobody is charged twice."""
 
 import base64
-import itertools
-import random
 import re
 import signal
 import time
@@ -17,7 +15,7 @@ from config.celery import DELIVERY_LIMIT
 from config.settings import Role, Settings
 from payconfirm import BrokerUnavailable
 from tests.crashes.detour import detour
-from tests.crashes.test_lost_messages import is_ready, pause_until
+from tests.crashes.storm import Storm, assert_nothing_was_lost, bad_messages
 from tests.crashes.zygote import zygote
 from tests.rabbits import AGAIN, DEAD, RabbitStage, message, needs_rabbitmq, opened, virtual_host
 from tests.workers import PATIENCE_SECONDS, QUEUE, stage, until
@@ -27,12 +25,8 @@ from worker.broker.queues import BrokerAway, Sender
 
 pytestmark = needs_rabbitmq
 
-SEED = 20261128
-#: How long messages come while workers are killed, and how many a second.
-STORM_SECONDS, PER_SECOND = 10, 12
-PEACE_SECONDS, LAST_PEACE_SECONDS = (0.8, 1.6), 2
-WORKERS, FEWEST_KILLS = 2, 3
-TWICE_EVERY, BAD_EVERY = 5, 20
+STORM = Storm(seed=20261128, seconds=10, peace_seconds=(0.8, 1.6), last_peace_seconds=2)
+FEWEST_KILLS = 3
 #: What a killed worker held is promised to be back within this; RabbitMQ sees its connection end at once.
 BACK_SECONDS = 20
 #: A door that can't send says so in this time, whatever RabbitMQ does.
@@ -72,46 +66,17 @@ def empty(house):
 def test_killing_workers_loses_nothing_and_charges_nobody_twice(house, tmp_path):
     house.start_gateway(lookup_seconds=0.02, approve_seconds=0.05)
     house.start("relay", house.lines["relay"])
-    documents = house.open_receipts(STORM_SECONDS * PER_SECOND)
-    bad = [f"bad message {number}".encode() for number in range(0, len(documents), BAD_EVERY)]
+    documents = STORM.documents(house)
 
-    with zygote(tmp_path) as forks:
-        kills = storm(house, forks, documents, bad)
+    with zygote(tmp_path) as forks, payconfirm.Client.from_url(house.broker_url, house.redis_url) as client:
+        kills = STORM.rage(house, forks, client, documents, lambda bad: house.publish(message(body=bad)))
+        client.wait(documents[-1]["receipt_id"], PATIENCE_SECONDS)
         until(lambda: house.confirmed(*documents))
-        until(lambda: len(house.letters.newest()) == len(bad))
+        until(lambda: len(house.letters.newest()) == len(bad_messages(documents)))
     until(lambda: empty(house))  # the workers are gone, so nothing is taken any more
 
     assert kills >= FEWEST_KILLS
-    assert set(house.charges().values()) == {1}
-    assert {base64.b64decode(letter["raw_base64"]) for letter in house.letters.newest()} == set(bad)
-    audit = house.start("audit", ["python", "-m", "worker", "audit"])
-    assert audit.wait(PATIENCE_SECONDS) == 0, audit.said
-
-
-def storm(house, forks, documents, bad):
-    """Send these steadily while workers are killed and others take their place; return how many were killed."""
-    chance = random.Random(SEED)
-    names = (f"worker-{number}" for number in itertools.count(1))
-    workers = [forks.fork(next(names), house.lines["worker"], house.environment) for _ in range(WORKERS)]
-    until(lambda: all(map(is_ready, workers)))
-    began = time.monotonic()
-    kill_at, kills = began + chance.uniform(*PEACE_SECONDS), 0
-    with payconfirm.Client.from_url(house.broker_url, house.redis_url) as client:
-        for number, document in enumerate(documents):
-            pause_until(began + number / PER_SECOND)
-            client.enqueue(document)
-            if number % TWICE_EVERY == 0:
-                client.enqueue(document)
-            if number % BAD_EVERY == 0:
-                house.publish(message(body=bad[number // BAD_EVERY]))
-            awake = [number for number, worker in enumerate(workers) if is_ready(worker)]
-            if awake and kill_at < time.monotonic() < began + STORM_SECONDS - LAST_PEACE_SECONDS:
-                chosen = chance.choice(awake)
-                workers[chosen].kill()
-                workers[chosen] = forks.fork(next(names), house.lines["worker"], house.environment)
-                kill_at, kills = time.monotonic() + chance.uniform(*PEACE_SECONDS), kills + 1
-        client.wait(documents[-1]["receipt_id"], PATIENCE_SECONDS)
-    return kills
+    assert_nothing_was_lost(house, documents)
 
 
 def test_what_a_killed_or_stopped_worker_held_is_back_in_time(house):

@@ -61,6 +61,11 @@ class Forked:
         """Everything in its log so far."""
         return self.log.read_text(errors="replace")
 
+    @property
+    def is_ready(self):
+        """Whether it takes messages, if it is a worker."""
+        return self.log.exists() and " ready." in self.said
+
     def send(self, number):
         os.kill(self.pid, number)
 

@@ -173,8 +173,10 @@ class Settings(BaseSettings):
     @classmethod
     def _are_hosts(cls, value: str) -> str:
         for host in value.split():
-            if not re.fullmatch(r"(\*\.)?[A-Za-z0-9.:_\[\]-]+", host):
-                raise ValueError("is a list of hosts separated by spaces, such as shop.example *.shop.example")
+            if not re.fullmatch(r"(\*\.)?[A-Za-z0-9_][A-Za-z0-9._-]*", host) and not _is_ipv6(host):
+                raise ValueError(
+                    "is a list of hosts without ports separated by spaces, such as shop.example *.shop.example"
+                )
         return value
 
     @field_validator("webhook_sources", "trusted_proxies")
@@ -257,6 +259,13 @@ def _has_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
     if is_sentinel(value.get_secret_value()):
         read_sentinels(value.get_secret_value())
     return value
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]")).scope_id is None
+    except ValueError:
+        return False
 
 
 def _is_signing_secret(secret: str) -> bool:

@@ -84,6 +84,24 @@ def test_nonsense_is_refused_by_name_and_never_repeated(environment, secret, rol
     assert not any(word in str(refused.value) for word in secret.split() if word != "whsec_")
 
 
+@pytest.mark.parametrize("hosts", ["", "shop.example *.hooks.example localhost", "10.0.0.7 ::1 [fd00::7]"])
+def test_hosts_that_are_taken(environment, hosts):
+    environment.setenv("CALLBACK_ALLOWED_HOSTS", hosts)
+
+    assert Settings.read().callback_allowed_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "host", ["https:", "shop.example:8443", "[::1]:8443", "fe80::1%2", "*", "*.", ".shop.example", "훅.example"]
+)
+def test_a_host_that_no_address_could_ever_have_is_refused(environment, host):
+    """It would be taken in silence, and every callback there fail."""
+    environment.setenv("CALLBACK_ALLOWED_HOSTS", f"shop.example {host}")
+
+    with pytest.raises(SettingsError, match="CALLBACK_ALLOWED_HOSTS: is a list of hosts without ports"):
+        Settings.read()
+
+
 def test_the_process_of_callbacks_needs_a_secret_once_there_are_hosts_and_no_keys_of_the_gateway(environment):
     assert Settings.read(Role.CALLBACKS)
 

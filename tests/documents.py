@@ -7,15 +7,10 @@ import random
 import string
 from typing import Any
 
-GOOD = {
-    "receipt_id": "5afd6be8e13f33616f2876ac",
-    "order_id": "order-1001",
-    "amount": 3000,
-    "currency": "KRW",
-    "items": [{"sku": "tee-black-m", "quantity": 2}],
-    "callback_url": "https://shop.example/hooks/payconfirm",
-    "metadata": {"cart": "c-77"},
-}
+from api.examples import ORDER
+
+#: The one that the HTTP door's description shows.
+GOOD = ORDER
 
 ODD = (
     "\x01\x1f\x7f\x85\x9f\xa0\xad\u1680\u2003\u2028\u2029\u202e\u3000\ufeff\U000e0001\t\n\r'\"\\/#@:[]?. Ak_-"

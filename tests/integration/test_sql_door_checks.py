@@ -12,8 +12,8 @@ import psycopg2
 import pytest
 
 from payconfirm import InvalidOrder, read_document
+from tests.bad_documents import BAD, BEYOND_SCHEMA, nested
 from tests.documents import GOOD, Maker
-from tests.unit.test_document import BAD, BEYOND_SCHEMA, nested
 from worker.orders import to_order
 from worker.store.engine import make_engine
 from worker.store.migrations import migrate

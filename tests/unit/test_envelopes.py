@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from celery import Celery
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kombu.message import Message
 
@@ -232,7 +232,6 @@ parts = {
 shaped = st.fixed_dictionaries({}, optional=parts).map(lambda message: json.dumps(message).encode())
 
 
-@settings(deadline=None)
 @given(
     st.binary()
     | st.text().map(lambda text: text.encode(errors="surrogatepass"))
@@ -244,7 +243,6 @@ def test_nothing_in_the_list_is_more_than_unusable(raw):
         assert read(raw).task == CONFIRM_TASK
 
 
-@settings(deadline=None)
 @given(shaped.map(json.loads), st.none() | st.binary() | st.text())
 def test_nothing_from_a_broker_gets_past_the_guard(parts_of_it, content):
     """RabbitMQ's messages come without the transport's help. What leaves the guard can be run."""

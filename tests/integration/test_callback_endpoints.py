@@ -7,15 +7,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.integration.callback_house import House
-from tests.receivers import receiving, say
+from tests.receivers import say
 from worker.store import calling
 from worker.store.calling import AT_ONCE
-
-
-@pytest.fixture
-def shop():
-    with receiving() as shop:
-        yield shop
 
 
 @pytest.fixture

@@ -16,12 +16,6 @@ from worker.store.callbacks import Callbacks
 
 
 @pytest.fixture
-def shop():
-    with receiving() as shop:
-        yield shop
-
-
-@pytest.fixture
 def house(engine):
     return House(engine)
 

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from payconfirm.document import read_document
 from tests.integration.callback_house import House
-from tests.receivers import receiving, say
+from tests.receivers import say
 from worker.callbacks import delivery
 
 #: No index entry of this many random characters would be small enough, however it is compressed.
@@ -23,12 +23,6 @@ CREATE TRIGGER trap BEFORE UPDATE ON payconfirm.callbacks FOR EACH ROW
 WHEN (OLD.receipt_id = 'bad' AND {what}) EXECUTE FUNCTION payconfirm.trap();
 SELECT 1
 """
-
-
-@pytest.fixture
-def shop():
-    with receiving() as shop:
-        yield shop
 
 
 @pytest.fixture

@@ -43,12 +43,6 @@ def callbacks(house):
     house.ask("DELETE FROM payconfirm.callbacks RETURNING id")
 
 
-@pytest.fixture
-def shop():
-    with receiving() as shop:
-        yield shop
-
-
 def start_callbacks(house):
     kept = dict(house.environment)
     for name in kept:

@@ -6,7 +6,6 @@ import pytest
 
 from confirmation.answers import Cancelled, Refused, Silence
 from confirmation.order import Money
-from sandbox.gateway.running import RunningGateway
 from worker.gateway import Account, BootpayGateway
 
 KEYS = {"application_id": "sandbox-application", "private_key": "sandbox-private"}
@@ -16,16 +15,10 @@ SHORT_SECONDS, LONG_SECONDS = 0.5, 20
 HALF_AN_HOUR_SECONDS = 31 * 60
 
 
-@pytest.fixture(scope="module")
-def process():
-    with RunningGateway() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(process):
-    process.reset()
-    return process
+def sandbox(gateway_process):
+    gateway_process.reset()
+    return gateway_process
 
 
 @pytest.fixture(params=["v1", "v2"])

@@ -7,22 +7,8 @@ import pytest
 from bootpay import Bootpay
 from bootpay_backend import BootpayBackend
 
-from sandbox.gateway.running import RunningGateway
-
 KEYS = ("sandbox-application", "sandbox-private")
 ALREADY_CANCELLED = "기취소된 건입니다"
-
-
-@pytest.fixture(scope="module")
-def process():
-    with RunningGateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def gateway(process):
-    process.reset()
-    return process
 
 
 @pytest.fixture

@@ -16,18 +16,6 @@ KEYS = {"application_id": "sandbox-application", "private_key": "sandbox-private
 PATIENCE_SECONDS = 10
 
 
-@pytest.fixture(scope="module")
-def process():
-    with RunningGateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def gateway(process):
-    process.reset()
-    return process
-
-
 def ask(gateway, method, path, **more):
     return requests.request(method, gateway.url + path, timeout=PATIENCE_SECONDS, **more)
 

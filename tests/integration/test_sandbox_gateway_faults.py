@@ -16,18 +16,6 @@ PATIENCE_SECONDS = 10
 IN_FLIGHT_V1, IN_FLIGHT_V2 = 3, 4
 
 
-@pytest.fixture(scope="module")
-def process():
-    with RunningGateway() as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def gateway(process):
-    process.reset()
-    return process
-
-
 @pytest.fixture
 def v1_token(gateway):
     keys = {"application_id": "sandbox-application", "private_key": "sandbox-private"}

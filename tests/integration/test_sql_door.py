@@ -12,25 +12,12 @@ from sqlalchemy import text
 
 from confirmation.states import Reason
 from payconfirm import read_document
-from tests.integration.sql_shops import DOCUMENT, ISOLATIONS, connections, enqueue, row
+from tests.integration.sql_shops import DOCUMENT, ISOLATIONS, enqueue, row
 from tests.ledgers import claimed, confirmed, rejected, reserve
-from tests.producers import producer
 from worker.orders import to_order
 from worker.store import migrations, sql_door
 from worker.store.ledger import Ledger
 from worker.store.reading import Reading
-
-
-@pytest.fixture
-def shop_url(database_url):
-    with producer(database_url) as url:
-        yield url
-
-
-@pytest.fixture
-def connect(shop_url):
-    with connections(shop_url) as connect:
-        yield connect
 
 
 @pytest.fixture

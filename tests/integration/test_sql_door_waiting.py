@@ -7,20 +7,7 @@ import pytest
 from psycopg2 import errors
 from sqlalchemy import text
 
-from tests.integration.sql_shops import ISOLATIONS, NO_WAIT, connections, enqueue
-from tests.producers import producer
-
-
-@pytest.fixture
-def shop_url(database_url):
-    with producer(database_url) as url:
-        yield url
-
-
-@pytest.fixture
-def connect(shop_url):
-    with connections(shop_url) as connect:
-        yield connect
+from tests.integration.sql_shops import ISOLATIONS, NO_WAIT, enqueue
 
 
 @pytest.fixture

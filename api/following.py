@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from api import cursors
+from api.bells import heard
 from confirmation.errors import StoreBusy, StoreUnavailable
 from worker.store.feed import Placed
 
@@ -80,7 +81,7 @@ class Following:
                 yield frame
                 after, told = place, clock()
             if not frames:
-                await _heard(bell, told + HEARTBEAT_SECONDS - clock())
+                await heard(bell, told + HEARTBEAT_SECONDS - clock())
                 if clock() >= told + HEARTBEAT_SECONDS:
                     yield _HEARTBEAT
                     told = clock()
@@ -116,11 +117,3 @@ def _pieces(frames: Frames) -> Frames:
 def _frame(place: int, event: dict[str, Any]) -> bytes:
     data = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
     return f"id: {cursors.write(place)}\nevent: {event['type']}\ndata: {data}\n\n".encode()
-
-
-async def _heard(bell: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await bell.wait()
-    except TimeoutError:
-        return

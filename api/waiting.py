@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from api.bells import heard
 from confirmation.errors import StoreBusy, StoreUnavailable
 
 Read = Callable[[str], Awaitable[dict[str, Any] | None]]
@@ -38,7 +39,7 @@ class Waiting:
                 left = end - clock()
                 if document is None or document["final"] or left <= 0 or self._closed:
                     return document
-                await _heard(bell, min(pause, left))
+                await heard(bell, min(pause, left))
                 pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
 
     def ring(self, receipt_id: str) -> None:
@@ -76,11 +77,3 @@ class Waiting:
             bells.discard(bell)
             if not bells:
                 del self._bells[receipt_id]
-
-
-async def _heard(bell: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await bell.wait()
-    except TimeoutError:
-        return

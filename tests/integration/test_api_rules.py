@@ -164,6 +164,28 @@ def test_hints_are_heard_again_after_redis_was_away(redis_url):
     asyncio.run(story())
 
 
+def test_a_hint_that_is_no_text_is_nobodys_and_the_next_one_is_heard(redis_url):
+    """Channels are one for all databases of a Redis: somebody else's bytes must not end the hearing for ever."""
+
+    async def story():
+        rung, everybody = asyncio.Queue(), asyncio.Queue()
+        waiting = Waiting(Row(OPEN).read)
+        waiting.ring, waiting.ring_all = rung.put_nowait, lambda: everybody.put_nowait("all")
+        hearing = Hearing(redis_url, waiting, Following(None))
+        running = asyncio.create_task(hearing.run())
+        with redis.Redis.from_url(redis_url) as other:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await everybody.get()
+                other.publish("payconfirm:results", b"\xff")
+                other.publish("payconfirm:results", "r-1")
+                assert [await rung.get(), await rung.get()] == ["\ufffd", "r-1"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await hearing.close()
+
+    asyncio.run(story())
+
+
 def pings(redis_url):
     with redis.Redis.from_url(redis_url) as connection:
         return connection.info("commandstats").get("cmdstat_ping", {}).get("calls", 0)

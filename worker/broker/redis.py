@@ -25,6 +25,8 @@ ANSWER_SECONDS = 1.0
 _GIVE_UP = (NotConnected, NoAnswer, ResponseError)
 
 _TIMES: dict[str, Any] = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+#: What isn't text is somebody else's, and must not end those who hear it.
+_TEXT: dict[str, Any] = {"decode_responses": True, "encoding_errors": "replace"}
 
 
 def make_redis(url: str) -> Redis:
@@ -35,19 +37,17 @@ def make_redis(url: str) -> Redis:
     """
     retry = Retry(NoBackoff(), 0, supported_errors=_GIVE_UP)
     if not is_sentinel(url):
-        return Redis.from_url(url, **_TIMES, retry=retry, decode_responses=True)
-    return read_sentinels(url).master(**_TIMES, retry=retry, decode_responses=True)
+        return Redis.from_url(url, **_TIMES, **_TEXT, retry=retry)
+    return read_sentinels(url).master(**_TIMES, **_TEXT, retry=retry)
 
 
 def make_async_redis(url: str) -> redis.asyncio.Redis:
     """Build the same for an event loop, where nothing but hints is heard."""
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
     if not is_sentinel(url):
-        return redis.asyncio.Redis.from_url(url, **_TIMES, retry=retry, decode_responses=True)
+        return redis.asyncio.Redis.from_url(url, **_TIMES, **_TEXT, retry=retry)
     behind = read_sentinels(url)
     asking = behind.asking | {"retry": redis.asyncio.retry.Retry(NoBackoff(), 0)}
     asked = redis.asyncio.sentinel.Sentinel(behind.hosts, sentinel_kwargs=asking)
-    client: redis.asyncio.Redis = asked.master_for(
-        behind.master_name, **behind.login, **_TIMES, retry=retry, decode_responses=True
-    )
+    client: redis.asyncio.Redis = asked.master_for(behind.master_name, **behind.login, **_TIMES, **_TEXT, retry=retry)
     return client

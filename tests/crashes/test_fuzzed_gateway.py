@@ -85,7 +85,7 @@ def test_nonsense_costs_time_and_nothing_else(servers, template_database, tmp_pa
             documents = house.open_receipts(count(16))
 
             house.push(*(item(document) for document in documents))
-            until(lambda: house.confirmed(*documents))
+            until(lambda: house.confirmed(*documents), seconds=60 + len(documents))
 
             worker.check()
         assert set(house.charges().values()) == {1}, f"seed {SEED}"

@@ -15,31 +15,14 @@ import psycopg2
 import pytest
 import redis
 
+from config.settings import Settings
 from sandbox.servers import start
 from worker.store.engine import make_engine
 
 ROOT = Path(__file__).parent.parent
 
 #: Whatever these point to belongs to somebody: no test may reach it by accident.
-CALLERS_OWN = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "BROKER_URL",
-    "EVENTS_URL",
-    "GATEWAY_RATE",
-    "LOOKUP_SECONDS",
-    "SUBMIT_SECONDS",
-    "CONFIRM_DEADLINE_SECONDS",
-    "POST_RATE",
-    "WORKER_CONCURRENCY",
-    "API_KEYS",
-    "OPERATOR_KEYS",
-    "ORDER_HOOK",
-    "LOG_FORMAT",
-    "LOG_LEVEL",
-    "WEB_HOST",
-    "WEB_PORT",
-)
+CALLERS_OWN = {name.upper() for name in Settings.model_fields}
 CALLERS_OWN_PREFIXES = ("BOOTPAY_", "CALLBACK_", "CELERY_", "PG")
 
 #: Redis has 16 databases. The first is the servers' own address; a test takes the next of the others, so that a process
@@ -55,7 +38,7 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [*os.environ]:
-        if name in CALLERS_OWN or name.startswith(CALLERS_OWN_PREFIXES):
+        if name.upper() in CALLERS_OWN or name.startswith(CALLERS_OWN_PREFIXES):
             del os.environ[name]
 
 

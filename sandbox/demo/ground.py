@@ -18,16 +18,13 @@ from sandbox.servers import STATE, Addresses, ServerProblem, Servers
 from sandbox.state import read_note
 
 #: What would make a demo another one than it says, or send it to somebody else's servers.
-OURS: tuple[str, ...] = (
-    "DATABASE_URL",
-    "REDIS_URL",
-    "BROKER_URL",
-    "EVENTS_URL",
-    "GATEWAY_RATE",
-    "LOOKUP_SECONDS",
-    "SUBMIT_SECONDS",
-)
-OURS += ("CONFIRM_DEADLINE_SECONDS", "POST_RATE", "WORKER_CONCURRENCY", "ORDER_HOOK", "WEB_HOST", "WEB_PORT")
+OURS = {
+    *("DATABASE_URL", "REDIS_URL", "BROKER_URL", "EVENTS_URL"),
+    *("STATEMENT_SECONDS", "LOCK_SECONDS", "LOOKUP_LEASE_SECONDS", "SUBMIT_LEASE_SECONDS"),
+    *("LOOKUP_SECONDS", "SUBMIT_SECONDS", "CONFIRM_DEADLINE_SECONDS"),
+    *("GATEWAY_RATE", "POST_RATE", "WORKER_CONCURRENCY", "ORDER_HOOK"),
+    *("WEB_HOST", "WEB_PORT", "WEBHOOK_SOURCES", "TRUSTED_PROXIES"),
+}
 OURS_PREFIXES = ("BOOTPAY_", "CALLBACK_", "CELERY_")
 
 

@@ -37,7 +37,7 @@ async def events(request: Request, _: Caller, after: After = None, limit: Limit 
 @router.get("/stream", summary="Follow events", response_class=StreamingResponse, **openapi.STREAM)
 async def stream(request: Request, _: Caller, after: After = None, last_event_id: LastEventId = None) -> Response:
     """Give the same as server-sent events, and each further one as it comes."""
-    place = cursors.place_of("Last-Event-ID", last_event_id) or cursors.place_of("after", after)
+    place = cursors.place_of("Last-Event-ID", last_event_id) if last_event_id else cursors.place_of("after", after)
     return StreamingResponse(
         door_of(request).following.frames(place),
         media_type="text/event-stream",

@@ -213,6 +213,15 @@ def test_a_stream_goes_on_where_its_reader_was_cut_off(web, tell, start):
         assert subjects(event for *_, event in take(stream, 1)) == names[2:3]
 
 
+def test_a_reader_who_has_read_nothing_begins_at_the_beginning_whatever_its_address_says(web, tell):
+    tell(2)
+    first, last = page(web, limit=1)["next"], page(web)["next"]
+
+    with following(web, after=last, **{"Last-Event-ID": cursors.write(0)}) as stream:
+        [(cursor, *_)] = take(stream, 1)
+    assert cursor == first
+
+
 def test_a_stream_without_hints_is_only_later(web, tell, outbox, start):
     tell(1)
     with following(web, start) as stream:

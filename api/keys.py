@@ -47,7 +47,8 @@ class Keys:
     def __init__(self, settings: Settings) -> None:
         operators = [Known(_digest(key), fingerprint(key)) for key in _keys(settings.operator_keys)]
         producers = [Known(_digest(key)) for key in _keys(settings.api_keys)]
-        self._open = not producers
+        #: Whether producers need no key.
+        self.open = not producers
         self._nobody_on_duty = not operators
         self._known = operators + producers
 
@@ -56,7 +57,7 @@ class Keys:
         found = self._find(_bearer(authorization))
         if found is not None:
             return found.digest
-        return NOBODY if self._open else None
+        return NOBODY if self.open else None
 
     def operator(self, authorization: str | None, *, browser: bool = False) -> str:
         """Give the fingerprint of the key of a person on duty, or refuse: 401 no key of ours, 403 a producer's."""

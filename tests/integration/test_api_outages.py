@@ -1,5 +1,6 @@
 """The HTTP door while something it needs is away, not there yet, or ends: on real processes."""
 
+import json
 import os
 import signal
 import socket
@@ -159,6 +160,18 @@ def test_a_stop_answers_those_who_wait_and_is_no_crash(start_web, database_url):
     assert code == 0
     assert time.monotonic() - before < 10
     assert (answers[0].status_code, answers[0].json()["state"]) == (200, "received")
+
+
+@pytest.mark.parametrize(("keys", "open_to_all"), [("", True), ("producer-one", False)])
+def test_it_says_at_its_start_whether_producers_need_no_key(start_web, keys, open_to_all):
+    """
+    Who only edits the addresses in `.env` would take it for closed.
+    """
+    web = start_web(API_KEYS=keys)
+
+    warned = [line["event"] for line in map(json.loads, web.log.read_text().splitlines()) if line["level"] == "warning"]
+    assert warned == ["web.open"] * open_to_all
+    assert (web.get("/v1/events", {}).status_code == 200) is open_to_all
 
 
 def test_it_refuses_to_be_open_to_everybody():

@@ -27,8 +27,8 @@ def house(servers, template_database, tmp_path_factory):
     }
     with stage(servers, template_database, tmp_path_factory.mktemp("house"), **variables) as built:
         built.start_gateway()
-        worker, relay = built.start_worker(), built.start("relay", built.lines["relay"])
-        wait_until_ready(worker)
+        built.worker, relay = built.start_worker(), built.start("relay", built.lines["relay"])
+        wait_until_ready(built.worker)
         relay.wait_until(lambda log: "relay.started" if "relay.started" in log else None)
         yield built
 
@@ -170,3 +170,13 @@ def test_without_a_secret_the_process_doesn_t_start(house):
 
     assert done.returncode == 2
     assert "CALLBACK_SECRET: is needed" in done.stderr
+
+
+def test_a_worker_and_a_process_of_callbacks_log_without_a_banner_and_under_names_of_their_own(house, callbacks):
+    """
+    Celery's banner breaks what reads lines of JSON, and both would be called celery@host.
+    """
+    for process, name in ((house.worker, "worker@"), (callbacks, "callbacks@")):
+        lines = process.said.splitlines()
+        assert not [line for line in lines if line.startswith((" -------", "[queues]"))]
+        assert [line for line in lines if line.startswith('{"event": "' + name)]

@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         if self._door.keys.open:
-            log.warning("web.open", because="API_KEYS is empty: whoever reaches this address may hand in orders and read results")
+            log.warning("web.open", because="API_KEYS is empty: whoever reaches it may order, and read every result")
         log.info("web.listening", host=host, port=port)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -25,6 +25,9 @@ from worker.store.operating import Operating
 from worker.store.reading import Reading
 from worker.store.stock import Stock
 
+#: How a person who resolves insists, over HTTP.
+_FORCE = '"force": true'
+
 
 class Desk:
     """The parts that people on duty need."""
@@ -71,7 +74,7 @@ class Desk:
         if self._resolving is None:
             raise Problem(503, f"Resolving asks the gateway first, and this process can't: {self._missing}.")
         with self._known(receipt_id):
-            confirmation, heard = self._resolving.resolve(receipt_id, Word(state, force, by))
+            confirmation, heard = self._resolving.resolve(receipt_id, Word(state, force, by, _FORCE))
         self._hints.outbox()
         return self._done(receipt_id, f"the gateway says: {heard}; {receipt_id} is {said(confirmation)}")
 

@@ -113,6 +113,9 @@ STATUSES = {
     | dict.fromkeys((12, 40, 41, 42, 50, 60, 61, -40, -60, -61), Seen.NOT_A_PAYMENT),
 }
 
+#: A gateway may say a number with thousands of digits; people need the ones that could be a status.
+_LONG_STATUS = 10**9
+
 _OTHER_AMOUNT = {
     Seen.READY: Seen.READY_OTHER_AMOUNT,
     Seen.IN_FLIGHT: Seen.IN_FLIGHT_OTHER_AMOUNT,
@@ -131,6 +134,19 @@ def see(answer: Answer, order: Order) -> Seen:
             return Seen.CANCELLED
         case _:
             return Seen.NO_WORD
+
+
+def words(answer: Answer, seen: Seen) -> str:
+    """What was seen, in words for people; of a number that nobody documented, which one it is."""
+    if seen is not Seen.UNDOCUMENTED or not isinstance(answer, GatewayReceipt):
+        return seen.value
+    status = answer.status if abs(answer.status) < _LONG_STATUS else "of many digits"
+    return f"{seen} (status {status})"
+
+
+def without_status(message: str) -> str:
+    """A message, unless it is what `words` says of a number that nobody documented: that is true only for a while."""
+    return "" if message.startswith(Seen.UNDOCUMENTED) else message
 
 
 def _see_receipt(receipt: GatewayReceipt, order: Order) -> Seen:

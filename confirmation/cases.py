@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from confirmation import waits
-from confirmation.answers import Absent, Answer, GatewayReceipt, Seen, see
+from confirmation.answers import Absent, Answer, GatewayReceipt, Seen, see, without_status, words
 from confirmation.confirmation import Confirmation
 from confirmation.states import Reason
 
@@ -88,13 +88,19 @@ class Case:
     def message(self, reason: Reason | None) -> str:
         """What a person reads beside the reason: the gateway's own words where it had any."""
         if reason is Reason.REFUSED_BY_HOOK:
-            return self.shop_said or self.confirmation.message
+            return self.shop_said or without_status(self.confirmation.message)
         if reason is Reason.DECLINED:
-            return self.confirmation.message
+            return without_status(self.confirmation.message)
         if reason in (Reason.AMOUNT_MISMATCH, Reason.CURRENCY_MISMATCH) and isinstance(self.answer, GatewayReceipt):
             amount = self.answer.amount
             return f"the gateway's receipt says {amount.as_document()} {amount.currency}" if amount else ""
         return self.answer.message if isinstance(self.answer, Absent) else ""
+
+    @property
+    def question(self) -> str:
+        """What people who are asked read beside the reason: what was said before, or the number nobody documented."""
+        kept = self.confirmation.message
+        return kept if kept or self.seen is not Seen.UNDOCUMENTED else words(self.answer, self.seen)
 
     @property
     def _mismatch(self) -> Reason:

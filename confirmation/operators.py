@@ -64,13 +64,16 @@ def refusal(act: Act, state: State) -> str:
     return words
 
 
-def word_refused(seen: Seen, *, force: bool) -> str:
-    """Say why a person's word doesn't end what the gateway shows like this; empty where it does."""
+def word_refused(seen: Seen, *, force: bool, how: str = "--force") -> str:
+    """Say why a person's word doesn't end what the gateway shows like this; empty where it does.
+
+    `how` is what a person says where this one speaks, to have their word count.
+    """
     if seen in DECIDES:
         return "it follows the gateway, and stays in review until that can be done"
     if seen in ON_ITS_WAY:
         return "that isn't over yet: ask again later"
-    return "" if force else "nothing was changed; --force makes your word the end"
+    return "" if force else f"nothing was changed; {how} makes your word the end"
 
 
 def hold_first(confirmation: Confirmation) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from confirmation import waits
-from confirmation.answers import Absent, Answer, Cancelled, Refused, Seen, Silence
+from confirmation.answers import Absent, Answer, Cancelled, Refused, Seen, Silence, without_status, words
 from confirmation.cases import Case
 from confirmation.confirmation import Confirmation, Hold
 from confirmation.decisions import Decision, Refusal, Verb, decide, decide_hook_failed, decide_refused
@@ -146,7 +146,7 @@ def reject(case: Case, decision: Decision, world: World) -> Confirmation:
 
 def review(case: Case, decision: Decision, world: World) -> Confirmation:
     """Ask people; what is held stays held."""
-    after = _enter(case.confirmation, State.REVIEW, decision.reason)
+    after = replace(_enter(case.confirmation, State.REVIEW, decision.reason), message=case.question)
     return world.store.write(replace(_commit(case, decision, after, world), wait=decision.wait))
 
 
@@ -203,7 +203,8 @@ def act(case: Case, decision: Decision, world: World) -> Confirmation:
 def _enter(confirmation: Confirmation, state: State, reason: Reason | None) -> Confirmation:
     """The row in its new state: what belonged to the old one is forgotten."""
     in_review = state is State.REVIEW
-    keeps_message = in_review or state is State.VOIDED
+    message = confirmation.message if in_review else ""
+    message = without_status(confirmation.message) if state is State.VOIDED else message
     keeps_order = state is State.SUBMITTING or (in_review and confirmation.origin is State.SUBMITTING)
     return replace(
         confirmation,
@@ -211,7 +212,7 @@ def _enter(confirmation: Confirmation, state: State, reason: Reason | None) -> C
         reason=reason,
         review_from=confirmation.origin if in_review else None,
         owns_order=keeps_order,
-        message=confirmation.message if keeps_message else "",
+        message=message,
         parks=0,
     )
 
@@ -312,4 +313,4 @@ def _say(case: Case) -> str:
         case Absent():
             return "no such receipt"
         case _:
-            return case.seen.value
+            return words(case.answer, case.seen)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from confirmation import operators, waits
-from confirmation.answers import Answer, Seen, Silence, see
+from confirmation.answers import Answer, Seen, Silence, see, words
 from confirmation.confirmation import Confirmation, Job
 from confirmation.decisions import Refusal
 from confirmation.errors import ClaimLost, HookFailed, HookRefused
@@ -25,6 +25,8 @@ class Word:
     state: State
     force: bool
     by: str
+    #: How force is said at the door where this person speaks.
+    how: str = "--force"
 
 
 class Listening:
@@ -77,8 +79,8 @@ class Resolving:
 
     def _take_the_word(self, seen: Confirmation, answer: Answer, word: Word) -> tuple[Confirmation, str]:
         row = see(answer, seen.order)
-        heard = f"no word: {answer.why}" if isinstance(answer, Silence) else row.value
-        if why := operators.word_refused(row, force=word.force):
+        heard = f"no word: {answer.why}" if isinstance(answer, Silence) else words(answer, row)
+        if why := operators.word_refused(row, force=word.force, how=word.how):
             raise NotDone(f"{seen.receipt_id} is {said(seen)}; the gateway says: {heard}; {why}")
         claimed = self._claim(seen.receipt_id)
         step = Step(PHASE, heard, f"resolve as {word.state}", f"by {word.by}")

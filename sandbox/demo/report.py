@@ -165,9 +165,13 @@ def _speed(books: Books) -> Iterator[tuple[str, str]]:
             "from just before a document is sent until its waiting client has the result: by long poll"
             " for those who came by HTTP, as Celery publishes it for the others. The gateway takes"
             f" {LOOKUP_SECONDS} s to look up and {APPROVE_SECONDS} s to approve. Without the"
-            f" {len(endings) - len(timed)} receipts that it doesn't know"
+            f" {_unknown(len(endings) - len(timed))}"
         ),
     )
+
+
+def _unknown(count: int) -> str:
+    return "one receipt that it doesn't know" if count == 1 else f"{count} receipts that it doesn't know"
 
 
 def _money(books: Books) -> Iterator[tuple[str, str]]:

@@ -150,6 +150,16 @@ def test_where_everything_is_wrong_not_everything_is_told(books):
     assert "500 things don't add up." in told
 
 
+@pytest.mark.parametrize(("unknown", "words"), [(1, "the one receipt that"), (2, "the 2 receipts that")])
+def test_receipts_that_the_gateway_does_not_know_are_counted_as_people_count(books, unknown, words):
+    known = [ending for ending in books.endings if ending.buyer.kind is not Kind.UNKNOWN]
+    others = [ending for ending in books.endings if ending.buyer.kind is Kind.UNKNOWN]
+
+    told = shown(replace(books, endings=known + (others * 2)[:unknown]))
+
+    assert f"Without {words} it doesn't know" in " ".join(told.split())
+
+
 def shown(books):
     console = Console(record=True, width=200, file=StringIO())
     report.show(console, books, [])

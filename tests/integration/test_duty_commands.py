@@ -233,6 +233,12 @@ def test_an_audit_ends_with_its_verdict(duty, house):
     assert "5 available; put in 10, less 4 held and 2 sold, makes 4" in one.stdout
 
 
+def test_an_audit_of_one_receipt_says_so(duty, house):
+    house.carry("r-1")
+
+    assert "1 receipt: 1 confirmed" in duty("audit").stdout
+
+
 def test_an_audit_as_data_has_the_same_verdict(duty, house):
     house.fill()
     house.run("UPDATE payconfirm.stock SET available = available + 1 WHERE sku = 'tee'")

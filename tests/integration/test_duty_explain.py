@@ -109,7 +109,7 @@ def test_a_receipt_that_people_were_asked_about_tells_its_events_in_order(house)
 
     assert steps_of(lines) == [
         "created",
-        "1 received a number nobody documented ask people (gateway_unclear)",
+        "1 received a number nobody documented (status 77) ask people (gateway_unclear)",
         "2 review paid paid already: hold the stock, then confirm",
         "2 submitting paid confirm",
     ]

@@ -374,7 +374,7 @@ def test_without_force_nothing_is_changed_and_the_gateways_word_is_shown(duty, h
     done = duty("resolve", "review", "--as", "rejected")
 
     assert (done.exit_code, done.stdout) == (1, "")
-    assert "the gateway says: a number nobody documented; nothing was changed; --force" in done.stderr
+    assert "the gateway says: a number nobody documented (status 77); nothing was changed; --force" in done.stderr
     assert state(house, "review") is State.REVIEW
     assert told(house, "review") == [(1, "review")]
 

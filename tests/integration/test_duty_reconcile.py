@@ -37,7 +37,7 @@ WORDS = [
     ),
     ("rejected", PAID | {"cancelled": 1}, "rejected here, but the gateway says: partly cancelled"),
     ("rejected", {"api": "v1", "status": -20}, "rejected here, but the gateway says: a cancel failed"),
-    ("rejected", {"status": 77}, "rejected here, but the gateway says: a number nobody documented"),
+    ("rejected", {"status": 77}, "rejected here, but the gateway says: a number nobody documented (status 77)"),
     ("rejected", PAID | {"order_id": "other"}, None),
     ("rejected", {"status": 2}, None),
     ("rejected", {"status": 20}, None),
@@ -75,7 +75,7 @@ def test_what_the_gateway_says_of_receipts_of_every_kind_adds_up(shop):
     assert report.as_data()["money"] == {"KRW": {"confirmed": 3000, "paid_at_gateway": 3000}}
     assert report.as_data()["open"] == [
         {"receipt_id": "received", "state": "received", "gateway": "not yet authorised, or not there"},
-        {"receipt_id": "review", "state": "review", "gateway": "a number nobody documented"},
+        {"receipt_id": "review", "state": "review", "gateway": "a number nobody documented (status 77)"},
         {"receipt_id": "review_held", "state": "review", "gateway": "ready"},
         {"receipt_id": "submitting", "state": "submitting", "gateway": "ready"},
     ]
@@ -119,7 +119,7 @@ def test_what_a_person_decided_against_a_gateway_that_has_no_clear_word_is_liste
     report = ask(shop)
 
     assert found(report) == []
-    unclear = "a number nobody documented"
+    unclear = "a number nobody documented (status 77)"
     said = {"receipt_id": "review_held", "state": end, "gateway": unclear, "by": "by kim"}
     assert report.as_data()["by_people"] == [said]
     out = Console(width=200)

@@ -5,7 +5,7 @@ import pytest
 from confirmation.answers import Refused, Silence
 from confirmation.states import Reason, State
 from sandbox.twins import Fault
-from tests.unit.twin_shop import BROKEN, TIMEOUT
+from tests.unit.twin_shop import BROKEN, TIMEOUT, voiding
 
 UNCLEAR = [TIMEOUT, BROKEN, Silence("http 429", ended=True, retry_after_seconds=3), Refused("-1001", "no")]
 
@@ -120,3 +120,43 @@ def test_two_different_refusals_are_no_decline(shop):
 
     assert shop.settle().state is State.CONFIRMED
     assert shop.calls.count("submit") == 3
+
+
+def test_a_status_that_nobody_documented_is_named_to_the_people_who_are_asked(shop):
+    shop.receipt.status = 77
+
+    shop.deliver()
+
+    assert shop.row.state is State.REVIEW
+    assert shop.row.message == "a number nobody documented (status 77)"
+    assert [step.seen for step in shop.store.steps["r1"]] == ["a number nobody documented (status 77)"]
+
+
+def test_a_status_with_more_digits_than_any_is_not_repeated(shop):
+    shop.receipt.status = 10**4000
+
+    shop.deliver()
+
+    assert shop.row.message == "a number nobody documented (status of many digits)"
+
+
+def test_what_nobody_documented_is_no_word_about_a_decline_that_comes_later(shop):
+    shop.gateway.tell("r1", "submit", Fault(TIMEOUT, acts=False))
+    shop.gateway.tell("r1", "look_up", Fault(), Fault(shop.receipt.seen(77)))
+    shop.deliver()
+    assert shop.row.message == "a number nobody documented (status 77)"
+
+    shop.receipt.status = -2
+
+    assert (shop.settle().reason, shop.row.message) == (Reason.DECLINED, "")
+
+
+def test_what_nobody_documented_is_forgotten_once_the_money_is_back(shop):
+    voiding(shop)
+    shop.gateway.tell("r1", "look_up", Fault(), Fault(shop.receipt.seen(77)))
+    shop.deliver()
+    assert shop.row.message == "a number nobody documented (status 77)"
+
+    shop.receipt.cancel_elsewhere(whole=True)
+
+    assert (shop.settle().state, shop.row.message) == (State.VOIDED, "")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from confirmation.answers import Answer, GatewayReceipt, Seen, see
+from confirmation.answers import Answer, GatewayReceipt, Seen, see, words
 from confirmation.confirmation import Confirmation
 from confirmation.operators import DECIDES
 from confirmation.ports import Gateway
@@ -43,6 +43,11 @@ class Compared:
     paid: int = 0
     #: Who said so against it, where the gateway says no more than it said then.
     by: str = ""
+
+    @property
+    def heard(self) -> str:
+        """What the gateway says, in words."""
+        return words(self.answer, self.seen)
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Reconciliation:
             # Cancelled in the payment company's own console: v1's receipt stays at "paid" for ever.
             return Compared(confirmation, answer, compared.seen)
         if compared.difference and compared.seen not in DECIDES | {Seen.NO_WORD}:
-            by = self.receipts.said_by_people(confirmation.receipt_id, confirmation.state, compared.seen)
+            by = self.receipts.said_by_people(confirmation.receipt_id, confirmation.state, compared.heard)
             return replace(compared, by=by, difference="") if by else compared
         return compared
 
@@ -101,11 +106,11 @@ class Reconciliation:
             self._add_up(each)
             if each.by and len(self.by_people) < MOST_LISTED:
                 state, receipt_id = each.confirmation.state.value, each.confirmation.receipt_id
-                said = {"receipt_id": receipt_id, "state": state, "gateway": each.seen.value, "by": each.by}
+                said = {"receipt_id": receipt_id, "state": state, "gateway": each.heard, "by": each.by}
                 self.by_people.append(said)
             if each.open and len(self.open) < MOST_LISTED:
                 state, receipt_id = each.confirmation.state.value, each.confirmation.receipt_id
-                self.open.append({"receipt_id": receipt_id, "state": state, "gateway": each.seen.value})
+                self.open.append({"receipt_id": receipt_id, "state": state, "gateway": each.heard})
         return [Finding(GATEWAY, each.difference, each.confirmation.receipt_id) for each in compared if each.difference]
 
     def _add_up(self, each: Compared) -> None:
@@ -125,10 +130,10 @@ def judge(confirmation: Confirmation, answer: Answer) -> Compared:
     state = confirmation.state
     is_open = not state.final or (state is State.REJECTED and seen in _ON_ITS_WAY)
     paid = _paid(answer) if seen in _HAS_MONEY else 0
-    return Compared(confirmation, answer, seen, _difference(state, seen), is_open, paid)
+    return Compared(confirmation, answer, seen, _difference(state, seen, words(answer, seen)), is_open, paid)
 
 
-def _difference(state: State, seen: Seen) -> str:
+def _difference(state: State, seen: Seen, heard: str) -> str:
     if seen is Seen.NO_WORD:
         return f"{state}, and the gateway gave no word"
     fits = {
@@ -136,7 +141,7 @@ def _difference(state: State, seen: Seen) -> str:
         State.REJECTED: seen not in _HAS_MONEY and seen is not Seen.UNDOCUMENTED,
         State.VOIDED: seen is Seen.CANCELLED,
     }
-    return "" if fits.get(state, True) else f"{state} here, but the gateway says: {seen}"
+    return "" if fits.get(state, True) else f"{state} here, but the gateway says: {heard}"
 
 
 def _paid(answer: Answer) -> int:

@@ -98,7 +98,7 @@ class Report:
 
     def _show_counts(self, out: Console) -> None:
         states = ", ".join(f"{count:,} {state}" for state, count in sorted(self.by_state.items()))
-        out.print(f"{self.receipts:,} receipts" + (f": {states}" if states else ""))
+        out.print(f"{self.receipts:,} receipt{'' if self.receipts == 1 else 's'}" + (f": {states}" if states else ""))
         for currency, sums in self.money.items():
             out.print(
                 ", ".join(f"{name.replace('_', ' ')} {money(Money(minor, currency))}" for name, minor in sums.items())

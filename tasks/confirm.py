@@ -17,7 +17,7 @@ from confirmation.order import Order
 from confirmation.pipeline import LOCKED_DUE_SECONDS, confirm
 from payconfirm import InvalidOrder, read_document
 from payconfirm.checks import check_receipt_id
-from tasks.patience import patiently
+from tasks.patience import or_give_up, patiently
 from worker import bootstrap
 from worker.app import app, settings
 from worker.broker.envelopes import RAW
@@ -28,16 +28,16 @@ from worker.store.dead_letters import LONGEST_REASON, DeadLetter
 log = structlog.get_logger(__name__)
 
 
-@celeryd_init.connect
-def _find_the_hook(**_: object) -> None:
-    """End a worker at its start, not at its first payment, where the shop's hook can't be found."""
-    bootstrap.build_hook(settings())
-
-
 @cache
 def parts() -> bootstrap.WorkerParts:
-    """This process's parts, built when its first message comes."""
+    """This process's parts. They connect when they are first used."""
     return bootstrap.build_worker(settings())
+
+
+@celeryd_init.connect
+def _build_the_parts(**_: object) -> None:
+    """End a worker at its start, not at its first payment, where they can't be: the shop's hook isn't found, say."""
+    parts()
 
 
 @app.task(name=CONFIRM_TASK, bind=True, acks_late=True, ignore_result=True)
@@ -131,7 +131,7 @@ def _has_row(order: Order) -> bool:
 
 
 def _refuse(task: Task, arguments: tuple[Any, ...], reason: str) -> None:
-    """Keep what can't be used as a dead letter."""
+    """Keep what can't be used as a dead letter; where that fails, too, give the message up to the relay."""
     letter = DeadLetter(
         source="celery",
         reason=reason[:LONGEST_REASON],
@@ -139,7 +139,7 @@ def _refuse(task: Task, arguments: tuple[Any, ...], reason: str) -> None:
         receipt_id=_named(arguments[0]) if arguments else None,
         task_id=task.request.id,
     )
-    patiently(lambda: parts().dead_letters.keep(letter))
+    or_give_up(lambda: parts().dead_letters.keep(letter))
     log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason)
 
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import structlog
 
-from tasks.patience import patiently
+from tasks.patience import or_give_up
 from worker import bootstrap
 from worker.app import app, settings
 from worker.broker.queues import DEAD_LETTER_TASK
@@ -24,5 +24,5 @@ def dead_letters() -> DeadLetters:
 def keep_dead_letter(reason: str, raw_base64: str, task_id: str | None) -> None:
     """Keep the message as it was, with what is wrong with it."""
     letter = DeadLetter("celery", reason, base64.b64decode(raw_base64), task_id=task_id)
-    patiently(lambda: dead_letters().keep(letter))
+    or_give_up(lambda: dead_letters().keep(letter))
     log.warning("message.unusable", reason=reason)

@@ -44,3 +44,17 @@ def patiently(run: Callable[[], object]) -> object:
             raise
         except BaseException as error:
             raise RuntimeError(f"something raised {type(error).__name__}") from error
+
+
+def or_give_up(keep: Callable[[], object]) -> None:
+    """Keep a message that nobody can use; where that fails, too, have the broker give it up to the relay.
+
+    Celery acknowledges what fails: without that nothing would be left of it.
+    """
+    try:
+        patiently(keep)
+    except Reject:
+        raise
+    except Exception as error:
+        log.error("message.not_kept", error=type(error).__name__)  # noqa: TRY400 — its text may repeat the message
+        raise Reject("it can't be kept here", requeue=False) from error

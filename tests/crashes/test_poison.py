@@ -28,7 +28,7 @@ def house(servers, template_database, tmp_path):
 def test_a_message_that_ends_whoever_takes_it_stops_nobody_for_long(house, tmp_path):
     """The first good one is taken together with the poison, which is ahead of all others whenever it comes back."""
     documents = house.open_receipts(12)
-    command = ["poisoned" if word == "worker.app" else word for word in house.lines["worker"]]
+    command = as_program("poisoned", house)
     raw = [item(document) for document in documents]
     raw[3] = item(documents[3], **POISONED)
     house.push(raw[0], UNREADABLE, *raw[1:])
@@ -63,3 +63,23 @@ def test_what_is_too_large_to_be_read_is_kept_without_ending_anybody(house):
     assert "larger than 16,777,216 bytes" in reason
     until(lambda: not house.left_over() and not house.redis.exists(DEAD))
     worker.check()
+
+
+def test_a_worker_that_can_keep_nothing_loses_nothing(house, tmp_path):
+    """Celery acknowledges what fails; so the message is given up to the relay, which makes it a row or keeps it."""
+    (good,) = house.open_receipts()
+    house.push(item(good), UNREADABLE, item({"receipt_id": "bad"}))
+
+    with zygote(tmp_path) as forks:
+        forks.fork("forgetful", as_program("forgetful", house), house.environment)
+        until(lambda: house.kept(UNREADABLE) and house.ask("SELECT FROM payconfirm.dead_letters OFFSET 1"))
+        until(lambda: house.ask("SELECT FROM payconfirm.confirmations"))
+        until(lambda: not house.redis.exists(DEAD) and not house.left_over())
+    house.ready_worker()
+
+    until(lambda: house.confirmed(good))
+
+
+def as_program(name, house):
+    """The worker's line, for one of the programs of this folder that are workers with something wrong in them."""
+    return [name if word == "worker.app" else word for word in house.lines["worker"]]

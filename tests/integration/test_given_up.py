@@ -133,6 +133,22 @@ def test_an_acknowledgement_ends_the_count(client, worker):
     assert counts(client) == []
 
 
+def test_what_a_task_rejects_for_good_is_given_up_at_once(client, worker):
+    """
+    As on RabbitMQ: nothing would be left of it else.
+    """
+    first, second = item(1), item(2)
+    client.lpush(QUEUE, first, second)
+    worker.take(2)
+
+    for message in worker.received:
+        message.reject()
+
+    assert client.lrange(DEAD, 0, -1) == [second, first]
+    assert not worker.consumer.channel.qos._delivered.keys() - worker.consumer.channel.qos._dirty
+    assert client.keys(f"{PREFIX}:*:{QUEUE}") == []
+
+
 def test_what_a_worker_gives_back_itself_is_not_counted(client, worker):
     client.lpush(QUEUE, item(1))
     worker.take(1)

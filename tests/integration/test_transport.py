@@ -7,10 +7,12 @@ from unittest.mock import create_autospec
 import pytest
 import redis
 from kombu import Connection, Consumer, Queue
+from kombu.transport.redis import Transport as PlainTransport
 from redis.exceptions import ConnectionError as NotConnected
 from structlog.testing import capture_logs
 
 from tests.workers import QUEUE, TAKEN, item
+from worker.broker.scripts import PREFIX
 from worker.broker.transport import WAIT_SECONDS, Channel, QoS, Transport
 
 #: So long a consumer without work waits.
@@ -124,6 +126,40 @@ def test_messages_are_taken_from_a_full_redis(client, consumer, received):
     assert held(client) == []
 
 
+@pytest.mark.parametrize("priority", range(10))
+def test_a_message_is_taken_whatever_priority_its_producer_gave_it(client, consumer, received, redis_url, priority):
+    """
+    kombu puts it into a list beside the queue's own, in which nobody would ever look.
+    """
+    with Connection(redis_url, transport=PlainTransport) as plain:
+        plain.Producer().publish({"a": 1}, routing_key=QUEUE, priority=priority)
+    assert consumer.channel._size(QUEUE) == 1
+
+    take(consumer, received, 1)
+    received[0].requeue()
+    assert (consumer.channel._size(QUEUE), held(client)) == (1, [])
+    take(consumer, received, 2)
+    received[1].ack()
+
+    assert (consumer.channel._size(QUEUE), held(client)) == (0, [])
+
+
+def test_what_a_dead_worker_held_goes_back_to_the_list_of_its_priority(client, consumer, received, redis_url):
+    aside = f"{QUEUE}\x06\x169"
+    client.lpush(aside, item(1))
+    with Connection(redis_url, transport=Transport) as dead:
+        taker = Consumer(dead.channel(), [Queue(QUEUE)], on_message=received.append)
+        taker.consume()
+        take(taker, received, 1)
+        taker.channel._silent = True  # it gives nothing back as it ends
+    (alive,) = client.keys(f"{PREFIX}:alive:*{taker.channel._owner}")
+    client.delete(alive)
+
+    consumer.channel.qos.restore_visible()
+
+    assert client.llen(aside) == 1
+
+
 def test_how_many_wait_is_asked_without_a_transaction(client, consumer):
     """
     It is asked as a worker connects, and a full Redis refuses even reading inside one, up to 7.0.
@@ -143,12 +179,12 @@ def connections(client):
 def test_an_acknowledgement_that_redis_did_not_hear_frees_the_place_of_its_message():
     """Else a worker that lost a few of them would wait for ever, and look as if it had nothing to do."""
     channel = create_autospec(Channel, instance=True)
-    channel.let_go.side_effect = channel.put_back.side_effect = NotConnected
+    channel.let_go.side_effect = channel.put_back.side_effect = channel.give_up.side_effect = NotConnected
     guarded = QoS(channel, prefetch_count=1)
 
-    for give_up in (guarded.ack, guarded.reject, partial(guarded.reject, requeue=True)):
+    for end in (guarded.ack, guarded.reject, partial(guarded.reject, requeue=True)):
         guarded.append("a message", "its tag")
         assert not guarded.can_consume()
         with pytest.raises(NotConnected):
-            give_up("its tag")
+            end("its tag")
         assert guarded.can_consume()

@@ -1,6 +1,7 @@
 """A task waits for the database, and raises nothing that Celery would leave its message lying for."""
 
 import pytest
+from celery.exceptions import Reject
 
 from confirmation.errors import StoreUnavailable
 from tasks import patience
@@ -28,3 +29,17 @@ def test_what_the_database_was_away_for_is_done_once_it_is_there(monkeypatch):
         return "done"
 
     assert patience.patiently(ask) == "done"
+
+
+def test_what_cannot_be_kept_is_given_up_and_not_acknowledged():
+    with pytest.raises(Reject) as rejected:
+        patience.or_give_up(lambda: raises(OverflowError("secret"))(None, {}))
+    assert not rejected.value.requeue
+    assert "secret" not in str(rejected.value)
+
+
+def test_what_the_ending_worker_gives_back_goes_back(monkeypatch):
+    monkeypatch.setattr(patience, "_ending", True)
+    with pytest.raises(Reject) as rejected:
+        patience.or_give_up(lambda: raises(StoreUnavailable("away"))(None, {}))
+    assert rejected.value.requeue

@@ -22,8 +22,9 @@ from worker.broker.topology import DEAD_QUEUE
 WHY = {
     "delivery_limit": "RabbitMQ gave it up: it was delivered again and again, and nobody acknowledged it",
     "expired": "it expired in its queue",
+    "rejected": "a worker could keep nothing of it",
 }
-CAME_BACK = f"it was given up: {RETURN_LIMIT} times its worker ended, and it came back"
+CAME_BACK = f"it was given up: {RETURN_LIMIT} times its worker ended, or one could keep nothing of it"
 #: What ended one worker after the other may end the relay as well, so it reads no more of it than this, in which any
 #: good message has room; a larger one is kept as it is.
 READ_BYTES = 1024 * 1024

@@ -4,7 +4,8 @@ kombu takes a message off its list and notes it as unacknowledged in a second st
 loses it. Here taking *is* noting: a script moves the message into a list of the channel that takes it, and an
 acknowledgement removes it from there. Each channel keeps a key alive for as long as its worker runs; the lists of one
 whose key is gone go back to their queues. There is no visibility timeout: nothing comes back while its worker lives.
-What comes back again and again, as if it ended its workers, is given up to a list that the relay reads.
+What comes back again and again, as if it ended its workers, is given up to a list that the relay reads; so is what a
+task rejects for good.
 
 It overrides private methods of kombu 5.7, which is why pyproject.toml pins it and `tests/crashes` holds it.
 """
@@ -23,9 +24,9 @@ from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
-from config.celery import AGAIN
+from config.celery import AGAIN, DEAD, QUEUE
 from worker.broker.envelopes import envelope
-from worker.broker.scripts import KEEP_ALIVE, NOTHING, OWNERS, PREFIX, PUT_BACK, RETURNED, TAKE
+from worker.broker.scripts import GIVE_UP, KEEP_ALIVE, NOTHING, OWNERS, PREFIX, PUT_BACK, RETURNED, TAKE
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,9 @@ log = structlog.get_logger(__name__)
 ALIVE_SECONDS = 10
 #: With nothing to take, how long to wait for the newest queue before the others are looked at again.
 WAIT_SECONDS = 0.5
+#: A producer's `priority` puts a message into a list beside its queue's own, 0 into that itself: kombu's own steps, in
+#: the order in which it reads them.
+PRIORITIES = (3, 6, 9)
 #: A Redis that refuses goes on to; one line in so many seconds is enough.
 TELL_SECONDS = 30
 
@@ -49,9 +53,12 @@ class QoS(virtual.QoS):
             super().ack(delivery_tag)  # or it would count as being worked on for ever
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 — kombu's signature
-        """Let the message go, or put it back. If Redis doesn't hear of that, it is back once this channel has ended."""
+        """Put the message back, or give it up to the relay, as RabbitMQ does.
+
+        If Redis doesn't hear of that, it is back once this channel has ended.
+        """
         try:
-            (self.channel.put_back if requeue else self.channel.let_go)(delivery_tag)
+            (self.channel.put_back if requeue else self.channel.give_up)(delivery_tag)
         finally:
             super().ack(delivery_tag)
 
@@ -72,7 +79,7 @@ class Channel(redis.Channel):
 
     def __init__(self, *args: object, **options: object) -> None:
         self._owner = uuid4().hex
-        #: Its queue, the list's item, and whether it came back from a dead worker before.
+        #: The list that it lay in, the list's item, and whether it came back from a dead worker before.
         self._taken: dict[str, tuple[str, bytes, bool]] = {}
         self._unheard: deque[tuple[str, bytes, bool]] = deque()
         self._silent = False
@@ -105,19 +112,27 @@ class Channel(redis.Channel):
 
     def _remove_unheard(self, client: Any) -> None:  # noqa: ANN401 — kombu has no types
         while self._unheard:
-            queue, item, returned = self._unheard[0]
+            key, item, returned = self._unheard[0]
             if returned:
                 client.hdel(RETURNED, hashlib.sha1(item, usedforsecurity=False).hexdigest())
-            client.lrem(self._list(queue), 1, item)
+            client.lrem(self._list(key), 1, item)
             self._unheard.popleft()
 
     def put_back(self, tag: str) -> None:
         """Give a message back to its queue, to be read next."""
         if tag not in self._taken:
             return
-        queue, item, _ = self._taken.pop(tag)
+        key, item, _ = self._taken.pop(tag)
         with self.conn_or_acquire() as client:
-            client.eval(PUT_BACK, 2, self._list(queue), queue, item)
+            client.eval(PUT_BACK, 2, self._list(key), key, item)
+
+    def give_up(self, tag: str) -> None:
+        """Give a message up to the list that the relay reads."""
+        if tag not in self._taken:
+            return
+        key, item, _ = self._taken.pop(tag)
+        with self.conn_or_acquire() as client:
+            client.eval(GIVE_UP, 2, self._list(key), DEAD, item)
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 — kombu's signature
         """Give a message back as the channel closes. Over a dead connection it comes back with the channel's key.
@@ -143,7 +158,7 @@ class Channel(redis.Channel):
         Asked as a channel connects, so not in a transaction as kombu does: a full Redis 7.0 refuses all that is in one.
         """
         with self.conn_or_acquire() as client:
-            return int(client.llen(queue))
+            return sum(int(client.llen(key)) for key in self._keys([queue]))
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Ask for the next message; or, when there was none, to be told when the queue of new jobs has one.
@@ -195,17 +210,23 @@ class Channel(redis.Channel):
             self._told_at = monotonic()
             log.warning("broker.refuses", error=str(refusal))
 
-    def _deliver_taken(self, queue: str, item: bytes, returned: object) -> bool:
+    def _deliver_taken(self, key: str, item: bytes, returned: object) -> bool:
         tag = str(uuid4())  # a producer's own may stand twice
-        self._taken[tag] = (queue, item, returned == 1)
+        self._taken[tag] = (key, item, returned == 1)
+        queue = key.partition(self.sep)[0]
         self.connection._deliver(envelope(item, tag, queue), queue)  # noqa: SLF001 — as the parent does
         return True
 
     def _who_and_what(self, queues: list[str]) -> list[object]:
-        return [PREFIX, self._owner, ALIVE_SECONDS, *queues]
+        return [PREFIX, self._owner, ALIVE_SECONDS, *self._keys(queues)]
 
-    def _list(self, queue: str) -> str:
-        return f"{PREFIX}:{self._owner}:{queue}"
+    def _keys(self, queues: list[str]) -> list[str]:
+        """Give the lists of these queues; only producers have priorities."""
+        beside = [f"{QUEUE}{self.sep}{priority}" for priority in PRIORITIES]
+        return [key for queue in queues for key in (queue, *(beside if queue == QUEUE else ()))]
+
+    def _list(self, key: str) -> str:
+        return f"{PREFIX}:{self._owner}:{key}"
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 — kombu's signature
         """Say "not connected" where Celery 5.7 closes a lost connection through its channel.

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
+from urllib.parse import urlsplit
 
 import psycopg2
 import pytest
@@ -74,7 +75,7 @@ class Shop:
             "PAYCONFIRM_KEY": self._house.keys.api,
             "BROKER_URL": self._house.addresses.redis_url,
             "REDIS_URL": self._house.addresses.redis_url,
-            "DATABASE_URL": self._house.addresses.database_url,
+            "DATABASE_URL": self.database_url,
             "PYTHONPATH": str(ROOT) if "Client" in producer else "",
             **variables,
         }
@@ -90,12 +91,16 @@ class Shop:
 
     def orders(self, order_id):
         """How many orders of this name the shop's own table has."""
-        return self._ask("SELECT count(*) FROM orders WHERE id = %s", order_id)[0][0]
+        return self.ask("SELECT count(*) FROM my_shop.orders WHERE id = %s", order_id)[0][0]
 
-    def make_orders(self):
-        self._ask("CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL)")
+    @property
+    def database_url(self):
+        """The address of the role that orders.sql makes."""
+        theirs = urlsplit(self._house.addresses.database_url)
+        return theirs._replace(netloc=f"my_shop:change-me@{theirs.hostname}:{theirs.port}").geturl()
 
-    def _ask(self, statement, *values):
+    def ask(self, statement, *values):
+        """Ask the database as its owner, which is called payconfirm as beside `make up`."""
         with closing(psycopg2.connect(self._house.addresses.database_url)) as connection, connection:
             cursor = connection.cursor()
             cursor.execute(statement, values)
@@ -112,8 +117,9 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(house, folders):
     shop = Shop(house, folders)
-    shop.make_orders()
-    return shop
+    shop.ask((ROOT / "examples/producers/python/orders.sql").read_text())
+    yield shop
+    shop.ask("DROP OWNED BY my_shop; DROP ROLE my_shop")  # a role is there for every database
 
 
 def printed(ended):
@@ -273,8 +279,21 @@ def test_an_order_that_is_refused_by_sql_isn_t_in_the_shop_s_table_either(shop, 
     assert (shop.orders(order_id), shop.orders("another order")) == (1, 0)
 
 
-def test_a_database_that_is_away_leaves_the_order_unknown_and_one_without_the_table_refuses_it(shop, house):
-    url = house.addresses.database_url
+def test_the_shop_s_own_role_has_a_table_of_its_own_and_the_docs_make_it_in_the_same_words(shop):
+    """
+    Beside payconfirm's tables, in its schema, is where the database's owner would have put it.
+    """
+    said = (ROOT / "examples/producers/python/orders.sql").read_text()
+    docs = re.sub(r"  -- .*", "", (ROOT / "docs/producers.md").read_text())
+
+    assert shop.ask("SELECT schemaname, tableowner FROM pg_tables WHERE tablename = 'orders'") == [
+        ("my_shop", "my_shop")
+    ]
+    assert said[said.index("CREATE ROLE") :] in docs
+
+
+def test_a_database_that_is_away_leaves_the_order_unknown_and_one_without_the_table_refuses_it(shop):
+    url = shop.database_url
     away = shop.order("python by SQL", "receipt", "order", DATABASE_URL="postgresql://127.0.0.1:1/shop")
     elsewhere = shop.order(
         "python by SQL", "receipt", "order", DATABASE_URL=f"{url}?options=-csearch_path%3Dpg_catalog"

@@ -1,10 +1,10 @@
 """Have the payment of one order confirmed by the very transaction that writes the order into the shop's own table.
 
-The shop's tables and payconfirm's are in one database, and the shop has this (another table of orders does as well):
+The shop's tables and payconfirm's are in one database, in which the shop has a role and a schema of its own: orders.sql
+makes them. Never as payconfirm's own role: where that is called payconfirm, as beside `make up`, a plain `orders` is
+payconfirm.orders. Needs psycopg2 (pip install psycopg2-binary).
 
-    CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL)
-
-DATABASE_URL=… PAYCONFIRM_URL=… PAYCONFIRM_KEY=… python order_by_sql.py RECEIPT_ID ORDER_ID AMOUNT
+DATABASE_URL=postgresql://my_shop:… PAYCONFIRM_URL=… PAYCONFIRM_KEY=… python order_by_sql.py RECEIPT_ID ORDER_ID AMOUNT
 
 The result is asked for over HTTP, as in order.py; the codes that it ends with are the same.
 """

@@ -8,7 +8,7 @@ import redis
 from sandbox.account import ITSELF
 from sandbox.binaries import find_redis
 from sandbox.server import Server
-from tests.crashes.test_redis_failed_over import Node
+from sandbox.valkey import Redis
 from tests.workers import until
 
 MASTER = "payconfirm"
@@ -16,6 +16,25 @@ PASSWORD = "the-sentinels-own"
 #: So many must agree.
 QUORUM, NUMBER = 2, 3
 DOWN_AFTER_MILLISECONDS = 1000
+
+
+class Node:
+    """A Redis of the test's own, and a connection that goes straight to it."""
+
+    def __init__(self, folder, stopping):
+        folder.mkdir()
+        self.server = Redis(find_redis(), folder, durable=False)
+        self.server._password = "same-for-both"  # so that one address is enough for producers
+        self.server.start()
+        stopping.callback(self.server.stop)
+        self.client = stopping.enter_context(redis.Redis.from_url(self.server.url))
+        self.client.config_set("masterauth", self.server._password)
+        self.client.config_set("repl-diskless-sync-delay", 0)
+
+    def follow(self, primary):
+        """Return once this one has all that the primary has."""
+        self.client.replicaof("127.0.0.1", primary.server.port)
+        until(lambda: self.client.info("replication")["master_link_status"] == "up")
 
 
 class Sentinel(Server):

@@ -6,16 +6,14 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
-import redis
 from kombu import Connection, Consumer, Queue
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import ReadOnlyError
 
 from config.settings import Role, Settings
-from sandbox.binaries import find_redis
-from sandbox.valkey import Redis
 from tests.crashes.detour import detour
 from tests.crashes.traffic import stopped
+from tests.sentinels import Node
 from tests.workers import QUEUE, item, stage, until
 from worker.app import sender_app
 from worker.broker.queues import Sender
@@ -26,25 +24,6 @@ from worker.broker.transport import Transport
 #: meanwhile, shorter than the submit's deadline.
 AT_WORK, SLOW_SECONDS = 8, 10
 LOCKS = "payconfirm:lock:*"
-
-
-class Node:
-    """A Redis of the test's own, and a connection that goes straight to it."""
-
-    def __init__(self, folder, stopping):
-        folder.mkdir()
-        self.server = Redis(find_redis(), folder, durable=False)
-        self.server._password = "same-for-both"  # so that one address is enough for producers
-        self.server.start()
-        stopping.callback(self.server.stop)
-        self.client = stopping.enter_context(redis.Redis.from_url(self.server.url))
-        self.client.config_set("masterauth", self.server._password)
-        self.client.config_set("repl-diskless-sync-delay", 0)
-
-    def follow(self, primary):
-        """Return once this one has all that the primary has."""
-        self.client.replicaof("127.0.0.1", primary.server.port)
-        until(lambda: self.client.info("replication")["master_link_status"] == "up")
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Have the payment of one order confirmed through the broker, with payconfirm's own client.
 
+Needs its wheel, which holds nothing but the client: `pip install` with payconfirm's folder, or git+https:// and the
+address of its repository. (Without it, PYTHONPATH with that folder does beside its own .venv.)
+
 BROKER_URL=redis://127.0.0.1 REDIS_URL=redis://127.0.0.1 python order_by_client.py RECEIPT_ID ORDER_ID AMOUNT
 
 Prints the result document. Ends with 0: confirmed; 3: rejected or voided; 2: refused; 4: no answer, nothing

@@ -167,6 +167,7 @@ def test_the_python_consumer_writes_each_event_down_once_though_it_is_killed_and
     with closing(sqlite3.connect(folder / "shop.db")) as shop:
         told = {row[0] for row in shop.execute("SELECT event_id FROM told")}
         payments = dict(shop.execute("SELECT receipt_id, state FROM payments").fetchall())
+    assert consumer.lines()[0] == "listening"
     assert told == {str(event.id) for event in [*events, last, *more]}
     assert payments == {event.receipt_id: event.document["state"] for event in [*events, *more, last]}
     assert sum(line.endswith("(known)") for line in consumer.lines()) == 5
@@ -229,6 +230,28 @@ def test_the_node_consumer_on_rabbitmq_writes_each_event_down_once_though_it_is_
     consumer.heard(COUNT + 6)
 
     assert Counter(line["id"] for line in written(shop)) == Counter(str(event.id) for event in [*events, last])
+
+
+@pytest.mark.usefixtures("node_packages")
+@pytest.mark.parametrize("url", [None, "redis://127.0.0.1:1/0"], ids=["no address", "Redis"])
+def test_the_node_consumer_on_rabbitmq_ends_with_a_usage_line_where_its_address_is_no_rabbitmqs(node_folder, url):
+    """
+    It would try for ever what can never be.
+    """
+    environment = {"PATH": os.environ["PATH"], **({"EVENTS_URL": url} if url else {})}
+    ended = subprocess.run(
+        ["node", "rabbitmq.js"],
+        cwd=node_folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("usage: EVENTS_URL=amqp://")
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_the_node_consumer_of_the_feed_goes_on_where_it_was_when_it_was_killed(

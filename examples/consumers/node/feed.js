@@ -3,7 +3,8 @@
 //
 //     PAYCONFIRM_URL=http://localhost:8000 PAYCONFIRM_KEY=… node feed.js
 //
-// The cursor is kept with the event that it came with, so after a crash nothing is missing.
+// Results are written to shop.jsonl in the current folder (SHOP_FILE), the cursor with the event that it came with: so after a
+// crash nothing is missing.
 const { Shop, say, pause } = require("./shop");
 
 const url = process.env.PAYCONFIRM_URL;

@@ -4,12 +4,14 @@
 //     npm ci
 //     EVENTS_URL=amqp://guest:guest@localhost:5672 node rabbitmq.js
 //
-// On Redis the events go through kombu, which Node has no library for: read the feed instead (feed.js).
+// Results are written to shop.jsonl in the current folder (SHOP_FILE). On Redis the events go through kombu, which Node has
+// no library for: read the feed instead (feed.js).
 const amqplib = require("amqplib");
 const { Shop, say, pause } = require("./shop");
 
 const url = process.env.EVENTS_URL;
-const queue = process.env.EVENTS_QUEUE ?? "shop.payments";
+const queue = process.env.EVENTS_QUEUE ?? "shop.payments.node"; // two programs on one queue would share its events
+const USAGE = "usage: EVENTS_URL=amqp://user:password@host:5672 node rabbitmq.js (on Redis: feed.js)";
 const AGAIN_AFTER = 2000;
 
 // Resolves when the connection is gone, however that came.
@@ -35,7 +37,10 @@ async function listen(shop) {
 }
 
 async function main() {
-  if (!url) throw new Error("EVENTS_URL is missing: payconfirm's own, such as amqp://guest:guest@localhost:5672");
+  if (!/^amqps?:\/\//.test(url)) {
+    console.error(USAGE);
+    process.exit(2);
+  }
   const shop = new Shop(process.env.SHOP_FILE ?? "shop.jsonl");
   for (;;) {
     await listen(shop).catch((error) => console.error("not listening:", error.message));

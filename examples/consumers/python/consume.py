@@ -2,6 +2,9 @@
 
     EVENTS_URL=redis://localhost:6379/0 python consume.py
 
+That is shop.db in the current folder (SHOP_DATABASE). Programs on one queue share its events: who is to hear all of
+them has a queue of its own (EVENTS_QUEUE).
+
 An event may come twice, and a repeat may come after its successor. So what it says is written down together with its
 id, in one transaction; and only then is the message acknowledged. SIGTERM ends it after the event at hand, and at once
 while it waits for the broker. What the broker refuses is said on stderr, and tried again.
@@ -52,7 +55,7 @@ class Consumer(ConsumerMixin):
         self._connecting = False
         self._shop = shop
         self._queue = Queue(
-            os.environ.get("EVENTS_QUEUE", "shop.payments"),
+            os.environ.get("EVENTS_QUEUE", "shop.payments.python"),
             Exchange("payconfirm.events", type="topic", durable=True),
             routing_key="payconfirm.*",  # or those that you want, such as payconfirm.confirmed
             durable=True,
@@ -64,6 +67,10 @@ class Consumer(ConsumerMixin):
         del channel
         accept = ["application/cloudevents+json"]
         return [consumer(self._queue, callbacks=[self.take], accept=accept, prefetch_count=1)]
+
+    def on_consume_ready(self, *_: object, **__: object) -> None:
+        """Say that events are heard from now on."""
+        print("listening", flush=True)
 
     @contextmanager
     def establish_connection(self) -> Iterator[Connection]:

@@ -14,15 +14,17 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from payconfirm.sentinel import is_sentinel, read_sentinels
+from config.hook import find
+from payconfirm.addresses import BROKERS, RESULTS, check_address, read_parts
 
 #: A dead worker's receipt moves again within 20 s; a longer lease would break that.
 LONGEST_LEASE_SECONDS = 19.0
 
-_BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps")
-_RESULTS = ("redis", "rediss", "sentinel")
+#: A payment that nobody approved for a month is none any more.
+LONGEST_DEADLINE_SECONDS = 30 * 24 * 3600
 
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Role(StrEnum):
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     submit_lease_seconds: Positive = 18.0
     lookup_seconds: Positive = 5.0
     submit_seconds: Positive = 12.0
-    confirm_deadline_seconds: Positive = 600.0
+    confirm_deadline_seconds: Annotated[Positive, Field(le=LONGEST_DEADLINE_SECONDS)] = 600.0
 
     bootpay_api: Literal["v1", "v2"] = "v2"
     bootpay_url: str = "https://api.bootpay.co.kr"
@@ -72,7 +74,7 @@ class Settings(BaseSettings):
     bootpay_secret_key: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
 
     #: Calls a second, all workers together; 0: no limit.
-    gateway_rate: Annotated[float, Field(ge=0)] = 0.0
+    gateway_rate: Rate = 0.0
 
     #: The shop's own part in our commits: module:object.
     order_hook: str = ""
@@ -83,7 +85,7 @@ class Settings(BaseSettings):
     web_port: Annotated[int, Field(ge=0, le=65535)] = 8000
     api_keys: Annotated[SecretStr | None, Field(validate_default=True)] = None
     operator_keys: SecretStr | None = None
-    post_rate: Annotated[float, Field(ge=0)] = 100.0
+    post_rate: Rate = 100.0
     callback_allowed_hosts: str = ""
     callback_secret: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
     #: Networks that the gateway's webhooks may come from, separated by spaces; empty: any.
@@ -101,17 +103,20 @@ class Settings(BaseSettings):
         scheme, separator, rest = value.get_secret_value().partition("://")
         if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
             raise ValueError("is an address such as postgresql://user:password@host:5432/shop")
+        parts = read_parts(f"postgresql://{rest}")
+        if not (parts.hostname or parts.path.strip("/") or parts.query):
+            raise ValueError("names no database: postgresql://user:password@host:5432/shop")
         return SecretStr(f"postgresql+psycopg2://{rest}")
 
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: SecretStr) -> SecretStr:
-        return _has_scheme(value, _RESULTS)
+        return SecretStr(check_address(value.get_secret_value(), RESULTS))
 
     @field_validator("broker_url", "events_url")
     @classmethod
     def _is_broker(cls, value: SecretStr | None) -> SecretStr | None:
-        return value and _has_scheme(value, _BROKERS)
+        return value and SecretStr(check_address(value.get_secret_value(), BROKERS))
 
     @field_validator("lookup_lease_seconds", "submit_lease_seconds")
     @classmethod
@@ -155,18 +160,36 @@ class Settings(BaseSettings):
 
     @field_validator("order_hook")
     @classmethod
-    def _names_an_object(cls, value: str) -> str:
-        module, _, name = value.partition(":")
-        if value and not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-            raise ValueError("is module:object, such as shop.orders:hook")
+    def _is_there(cls, value: str, info: ValidationInfo) -> str:
+        """Who needs no hook starts where it isn't installed."""
+        if value and info.data.get("role") in (Role.WORKER, Role.WEB):
+            find(value)
+        return value
+
+    @field_validator("api_keys", "operator_keys")
+    @classmethod
+    def _can_be_sent(cls, value: SecretStr | None) -> SecretStr | None:
+        keys = value.get_secret_value() if value else ""
+        if not (keys.isascii() and keys.isprintable()):
+            raise ValueError(
+                "is a list of keys separated by spaces, of letters, digits and signs that a header may have"
+            )
         return value
 
     @field_validator("api_keys")
     @classmethod
     def _needs_keys_outside(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        outside = info.data.get("web_host") not in ("127.0.0.1", "::1", "localhost", None)
+        outside = not _is_loopback(info.data.get("web_host", "localhost"))
         if info.data.get("role") is Role.WEB and outside and not (value and value.get_secret_value().split()):
             raise ValueError("is needed unless WEB_HOST is a loopback address such as 127.0.0.1")
+        return value
+
+    @field_validator("operator_keys")
+    @classmethod
+    def _are_no_producers(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        producers = info.data.get("api_keys")
+        if value and producers and set(value.get_secret_value().split()) & set(producers.get_secret_value().split()):
+            raise ValueError("has a key of API_KEYS: its producer could void payments")
         return value
 
     @field_validator("callback_allowed_hosts")
@@ -253,12 +276,11 @@ def _missing_keys(api: str | None, *, basic: bool, token: bool) -> str | None:
     return None
 
 
-def _has_scheme(value: SecretStr, schemes: tuple[str, ...]) -> SecretStr:
-    if value.get_secret_value().partition("://")[0] not in schemes:
-        raise ValueError("is an address that begins with " + ", ".join(f"{scheme}://" for scheme in schemes))
-    if is_sentinel(value.get_secret_value()):
-        read_sentinels(value.get_secret_value())
-    return value
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_ipv6(host: str) -> bool:

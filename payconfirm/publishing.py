@@ -13,11 +13,10 @@ from kombu.exceptions import OperationalError
 from kombu.pools import ProducerPool
 
 from payconfirm import rabbitmq
+from payconfirm.addresses import BROKERS, check_address
 from payconfirm.errors import BrokerUnavailable
 from payconfirm.sentinel import for_kombu
 from payconfirm.wire import QUEUE, TASK, task_id
-
-_SCHEMES = ("redis", "rediss", "sentinel", "amqp", "amqps")
 
 #: Connections, and so messages on their way at once, of one client. More threads than that wait for their turn.
 POOL_SIZE = 8
@@ -46,9 +45,7 @@ class Broker:
     """A broker as a producer sees it. Opens no connection before the first message; threads may share it."""
 
     def __init__(self, url: str, transport_options: Mapping[str, Any] | None = None) -> None:
-        scheme = url.partition("://")[0]
-        if scheme not in _SCHEMES:
-            raise ValueError(f"the broker's URL begins with one of {', '.join(f'{known}://' for known in _SCHEMES)}")
+        scheme = _checked(url).partition("://")[0]
         options = _AMQP_OPTIONS if scheme.startswith("amqp") else _REDIS_OPTIONS
         address, options = for_kombu(url, {**options, **_RETRY, **(transport_options or {})})
         # Not the app's own connection: CELERY_BROKER_URL in the environment, which is the shop's, would win over ours.
@@ -102,3 +99,11 @@ class Broker:
         self._connections.force_close_all()
         self._connection.release()
         self._app.close()
+
+
+def _checked(url: str) -> str:
+    """Raises `ValueError` without a part of the address, which may be a password."""
+    try:
+        return check_address(url, BROKERS)
+    except ValueError as wrong:
+        raise ValueError(f"the broker's URL {wrong}") from None

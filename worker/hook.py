@@ -1,26 +1,17 @@
 """The shop's own code, named by ORDER_HOOK: found at start; whatever it raises when called becomes one of two words."""
 
-import importlib
 import inspect
-import re
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from config.hook import find, plain
 from confirmation.errors import HookFailed, HookRefused
 from confirmation.hooks import MAY_REFUSE, Method
 from payconfirm import Refuse
 from worker.store.engine import first_line
-
-#: What a shop's code says becomes part of a row, a document and a log line.
-MOST_CHARACTERS = 300
-#: Of it so many are looked at: a transaction is open meanwhile.
-_MOST_READ = 10_000
-
-_SECRETS = re.compile(r"(?<=://)[^\s/@]+(?=@)|(?<=password=)\S+", re.IGNORECASE)
 
 
 class HookUnusable(Exception):
@@ -58,29 +49,13 @@ class ShopHook:
 
 
 def load(named: str) -> ShopHook:
-    """Import `module:object`, from the working directory too. Raises `HookUnusable`."""
-    module, _, name = named.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
+    """Find `module:object`. Raises `HookUnusable`."""
     try:
-        found = getattr(importlib.import_module(module), name, None)
-    except (Exception, SystemExit) as error:
-        raise HookUnusable(f"{module} can't be imported: {type(error).__name__}: {plain(str(error))}") from error
-    if found is None:
-        raise HookUnusable(f"{module} has no {name}")
-    try:
-        return ShopHook(found)
+        return ShopHook(find(named))
+    except ValueError as why:
+        raise HookUnusable(str(why)) from why
     except HookUnusable as why:
         raise HookUnusable(f"{named} {why}") from None
-
-
-def plain(words: str) -> str:
-    """Give the words in one short line that any table, document and terminal can hold, without a password."""
-    parts = "".join(c if c.isprintable() else " " for c in words[:_MOST_READ]).split()
-    if len(words) > _MOST_READ and len(parts) > 1:  # the last may be half a secret
-        parts.pop()
-    line = _SECRETS.sub("***", " ".join(parts))
-    return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 1]}…"
 
 
 def _check(name: str, method: object) -> None:

@@ -7,11 +7,12 @@ from itertools import count
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from config.hook import MOST_CHARACTERS, plain
 from confirmation.errors import HookFailed, HookRefused
 from confirmation.hooks import Method
 from payconfirm import Refuse
 from tests.hooks import raises
-from worker.hook import MOST_CHARACTERS, HookUnusable, ShopHook, load, plain
+from worker.hook import HookUnusable, ShopHook, load
 
 NUMBERS = count(1)
 GOOD = "class Hook:\n    def on_commit(self, connection, order): order['seen'] = connection\nhook = Hook()\n"

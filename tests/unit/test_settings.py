@@ -3,6 +3,7 @@
 import pytest
 
 from config.settings import Role, Settings, SettingsError, load
+from payconfirm import Client
 
 GOOD = {
     "DATABASE_URL": "postgresql://shop:pass-word@db.example/shop",
@@ -115,10 +116,129 @@ def test_a_hook_that_names_no_object_is_refused(environment, named):
     assert "ORDER_HOOK: is module:object" in complaints()
 
 
-def test_a_hook_that_names_an_object_is_taken_by_every_process(environment):
-    environment.setenv("ORDER_HOOK", "shop.orders:hook")
+@pytest.mark.parametrize("role", [Role.WORKER, Role.WEB])
+@pytest.mark.parametrize(
+    ("named", "why"), [("nowhere.orders:hook", "nowhere.orders can't be imported"), ("json:hook", "json has no hook")]
+)
+def test_a_hook_that_isnt_there_is_named_with_all_else_that_is_wrong(environment, role, named, why):
+    environment.setenv("ORDER_HOOK", named)
+    environment.setenv("LOG_FORMAT", "poem")
 
-    assert Settings.read(Role.OTHER).order_hook == "shop.orders:hook"
+    said = complaints(role)
+
+    assert f"ORDER_HOOK: {why}" in said
+    assert "LOG_FORMAT: " in said
+
+
+def test_who_has_no_part_in_the_orders_needs_no_hook(environment):
+    environment.setenv("ORDER_HOOK", "nowhere.orders:hook")
+
+    assert Settings.read(Role.OTHER).order_hook == "nowhere.orders:hook"
+
+
+@pytest.mark.parametrize("name", ["POST_RATE", "GATEWAY_RATE", "CONFIRM_DEADLINE_SECONDS", "LOOKUP_SECONDS"])
+@pytest.mark.parametrize("value", ["inf", "nan", "-1"])
+def test_a_number_that_is_none_is_refused(environment, name, value):
+    environment.setenv(name, value)
+
+    assert f"{name}: " in complaints()
+
+
+def test_a_deadline_beyond_all_calendars_is_refused(environment):
+    environment.setenv("CONFIRM_DEADLINE_SECONDS", "1e12")
+
+    assert "CONFIRM_DEADLINE_SECONDS: Input should be less than or equal to 2592000" in complaints()
+
+
+PASSWORDS = ["pass-word/x", "pass-word#x", "pass-word?x", "pass-word@x", "pass-word:x/y", "1234/pass-word@x"]
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql://u:{}@h:5432/d"),
+        ("REDIS_URL", "redis://:{}@h:6379/0"),
+        ("BROKER_URL", "amqp://u:{}@h//"),
+        ("EVENTS_URL", "rediss://u:{}@h:6379/0"),
+    ],
+)
+def test_a_password_that_makes_its_address_another_is_refused_and_not_shown(environment, name, url, password):
+    """
+    What libraries take for a port then is half a password, and they show it.
+    """
+    environment.setenv(name, url.format(password))
+
+    said = complaints()
+
+    assert f"{name}: " in said
+    assert "pass-word" not in said
+
+
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_a_client_shows_no_part_of_such_an_address_either(password):
+    for urls in [(f"redis://:{password}@h",), ("redis://h", f"redis://:{password}@h")]:
+        with pytest.raises(ValueError, match="'s URL ") as refused:
+            Client.from_url(*urls)
+        assert "pass-word" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("DATABASE_URL", "postgresql://", "names no database"),
+        ("DATABASE_URL", "postgresql://u:p@h:port/d", "can't be read"),
+        ("DATABASE_URL", "postgresql://u:p@[::1/d", "can't be read"),
+        ("REDIS_URL", "redis://", "names no host"),
+        ("REDIS_URL", "redis://h:99999/0", "can't be read"),
+        ("REDIS_URL", "redis://h/abc", "ends with the number of a database"),
+        ("BROKER_URL", "amqp://", "names no host"),
+        ("BROKER_URL", "amqp://one//;amqp://two:x//", "can't be read"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused(environment, name, value, why):
+    environment.setenv(name, value)
+
+    assert f"{name}: {why}" in complaints()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql:///shop"),
+        ("DATABASE_URL", "postgresql:///?host=/var/run/postgresql&dbname=shop"),
+        ("DATABASE_URL", "postgresql://u:p%40%2Fq@h/d?sslmode=require"),
+        ("REDIS_URL", "redis://h"),
+        ("REDIS_URL", "rediss://u:p%23q@[::1]:6379/1?ssl_cert_reqs=required"),
+        ("BROKER_URL", "amqp://u:p@one:5672//;amqp://u:p@two:5672//"),
+        ("BROKER_URL", "amqps://u:p@h/my%2Fhost"),
+    ],
+)
+def test_an_address_as_people_write_it_is_taken(environment, name, value):
+    environment.setenv(name, value)
+
+    assert Settings.read(Role.OTHER)
+
+
+@pytest.mark.parametrize("keys", ["k\x01", "주문", "a\nb"])
+def test_a_key_that_no_header_can_hold_is_refused(environment, keys):
+    environment.setenv("OPERATOR_KEYS", keys)
+
+    assert "OPERATOR_KEYS: " in complaints(Role.WEB)
+
+
+def test_a_producers_key_is_no_operators(environment):
+    environment.setenv("API_KEYS", "one two")
+    environment.setenv("OPERATOR_KEYS", "three two")
+
+    assert "OPERATOR_KEYS: has a key of API_KEYS" in complaints(Role.WEB)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
+def test_a_web_process_that_only_this_machine_reaches_needs_no_keys(environment, host):
+    environment.setenv("WEB_HOST", host)
+
+    assert Settings.read(Role.WEB)
 
 
 def test_no_secret_stands_in_a_complaint_or_in_what_is_printed(environment):

@@ -1,15 +1,23 @@
 """What is known of where callbacks go: so many at once at a host, and a pause for one that fails for a day."""
 
 import threading
+from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from tests.integration.callback_house import House
 from tests.receivers import say
-from worker.store import calling
+from worker.store import calling, calling_statements
 from worker.store.calling import AT_ONCE
+
+#: How many look-ups by an index this transaction has made: who is first of its receipt is one each.
+LOOK_UPS = """
+SELECT idx_scan FROM pg_stat_xact_user_tables
+WHERE relid = CAST('payconfirm.callbacks' AS regclass)
+"""
 
 
 @pytest.fixture
@@ -74,6 +82,23 @@ def test_a_host_never_has_more_requests_at_once_however_many_processes(house, sh
 
     assert later == []
     assert shop.most_at_once == limit
+
+
+def test_a_long_line_at_a_host_is_not_looked_up_one_by_one_for_the_first_of_it(house, engine):
+    """With some hundred thousand it took a second for each turn, of all hosts, and with a million there was no turn."""
+    house.ask(
+        "INSERT INTO payconfirm.callbacks (id, receipt_id, sequence, url, due_at)"
+        " SELECT gen_random_uuid(), 'r' || n, 1, 'https://shop.example/?' || n, clock_timestamp()"
+        " FROM generate_series(1, 3000) n RETURNING id"
+    )
+    values = {"most": 100, "at_once": AT_ONCE, "lease": timedelta(seconds=1)}
+    with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        connection.execute(text("ANALYZE payconfirm.callbacks"))
+        leaving = connection.execute(text(calling_statements.TAKE), values).all()
+        look_ups = connection.execute(text(LOOK_UPS)).scalar_one()
+
+    assert len(leaving) == AT_ONCE
+    assert look_ups < 100
 
 
 def test_the_next_one_follows_as_soon_as_there_is_room(house):

@@ -9,8 +9,13 @@ NOT EXISTS (
       AND (e.state = 'pending' OR (e.state = 'paused' AND NOT c.by_hand)))
 """
 
-#: Host by host, so that a long line before one of them costs the others nothing. One that is failing gets one try at a
-#: time, so that its time-outs don't take the threads that others need.
+_DUE = """
+c.state = 'pending' AND c.due_at <= clock_timestamp()
+AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())
+"""
+
+#: Host by host, and no more of each than may leave, so that a long line before one of them costs the others nothing.
+#: An endpoint that is failing gets one try at a time, so that its time-outs don't take the threads that others need.
 _LEAVING = f"""
 WITH RECURSIVE hosts AS (
     (SELECT host FROM payconfirm.callbacks WHERE state = 'pending' ORDER BY host LIMIT 1)
@@ -26,19 +31,23 @@ free AS (
 ),
 leaving AS (
     SELECT next.id, next.due_at FROM free, LATERAL (
-        SELECT ready.id, ready.due_at FROM (
-            SELECT c.id, c.endpoint_key, c.due_at, e.failing_since IS NOT NULL AS failing,
-                   row_number() OVER (PARTITION BY c.endpoint_key ORDER BY c.due_at, c.number) AS place
-            FROM payconfirm.callbacks c LEFT JOIN payconfirm.endpoints e USING (endpoint_key)
-            WHERE c.host = free.host AND c.state = 'pending' AND c.due_at <= clock_timestamp()
-              AND (c.leased_until IS NULL OR c.leased_until <= clock_timestamp())
-              AND (c.by_hand OR e.paused_at IS NULL) AND {_FIRST}
-        ) ready
-        WHERE NOT ready.failing OR (ready.place = 1 AND NOT EXISTS (
-            SELECT FROM payconfirm.callbacks o
-            WHERE o.host = free.host AND o.endpoint_key = ready.endpoint_key
-              AND o.leased_until > clock_timestamp()))
-        ORDER BY ready.due_at LIMIT greatest(free.places, 0)
+        (SELECT c.id, c.due_at FROM payconfirm.callbacks c
+         WHERE c.host = free.host AND {_DUE} AND {_FIRST} AND NOT EXISTS (
+             SELECT FROM payconfirm.endpoints e WHERE e.endpoint_key = c.endpoint_key AND e.failing_since IS NOT NULL)
+         ORDER BY c.due_at LIMIT :at_once)
+        UNION ALL
+        (SELECT failing.id, failing.due_at FROM (
+             SELECT c.id, c.endpoint_key, c.due_at,
+                    row_number() OVER (PARTITION BY c.endpoint_key ORDER BY c.due_at, c.number) AS place
+             FROM payconfirm.callbacks c JOIN payconfirm.endpoints e USING (endpoint_key)
+             WHERE c.host = free.host AND e.failing_since IS NOT NULL AND {_DUE} AND {_FIRST}
+               AND (c.by_hand OR e.paused_at IS NULL)
+         ) failing
+         WHERE failing.place = 1 AND NOT EXISTS (
+             SELECT FROM payconfirm.callbacks o
+             WHERE o.host = free.host AND o.endpoint_key = failing.endpoint_key
+               AND o.leased_until > clock_timestamp()))
+        ORDER BY due_at LIMIT greatest(free.places, 0)
     ) next ORDER BY next.due_at LIMIT :most
 )
 """

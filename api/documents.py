@@ -87,8 +87,28 @@ class StoryEvent(BaseModel):
     published_at: Time | None
 
 
+class Callback(BaseModel):
+    """One callback: what became of it."""
+
+    id: Annotated[str, Field(description="the event's")]
+    receipt_id: str
+    sequence: int
+    type: str
+    endpoint: Annotated[str, Field(description="the callback_url without its query")]
+    state: Literal["pending", "delivered", "failed", "paused"]
+    attempts: int
+    due_at: Time | None
+    last_status: int | None
+    last_error: str | None
+    created_at: Time
+    tried_at: Time | None
+    delivered_at: Time | None
+    failing_since: Time | None
+    paused_at: Time | None
+
+
 class Trace(BaseModel):
-    """A receipt's story: its result document as the row stands, its steps, its events."""
+    """A receipt's story: its result document as the row stands, its steps, its events, its callbacks."""
 
     receipt_id: str
     order_id: str
@@ -109,6 +129,7 @@ class Trace(BaseModel):
     leased_until: Time | None
     steps: list[StoryStep]
     events: list[StoryEvent]
+    callbacks: list[Callback]
 
 
 class Done(BaseModel):
@@ -131,26 +152,6 @@ class Shelf(BaseModel):
     available: int
     held: int
     sold: int
-
-
-class Callback(BaseModel):
-    """One callback: what became of it."""
-
-    id: Annotated[str, Field(description="the event's")]
-    receipt_id: str
-    sequence: int
-    type: str
-    endpoint: Annotated[str, Field(description="the callback_url without its query")]
-    state: Literal["pending", "delivered", "failed", "paused"]
-    attempts: int
-    due_at: Time | None
-    last_status: int | None
-    last_error: str | None
-    created_at: Time
-    tried_at: Time | None
-    delivered_at: Time | None
-    failing_since: Time | None
-    paused_at: Time | None
 
 
 class DeadLetter(BaseModel):

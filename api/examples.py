@@ -53,6 +53,23 @@ _EVENT = {
 }
 #: A cursor as they look.
 CURSOR = cursors.write(484)
+_CALLBACK = {
+    "id": _EVENT["id"],
+    "receipt_id": "5afd6be8e13f33616f2876ac",
+    "sequence": 1,
+    "type": "payconfirm.confirmed",
+    "endpoint": "https://shop.example/hooks/payconfirm",
+    "state": "failed",
+    "attempts": 8,
+    "due_at": None,
+    "last_status": 500,
+    "last_error": "answered 500",
+    "created_at": "2026-11-23T01:00:01.234567Z",
+    "tried_at": "2026-11-24T08:12:40.000000Z",
+    "delivered_at": None,
+    "failing_since": "2026-11-23T01:00:02.000000Z",
+    "paused_at": None,
+}
 TRACE = CONFIRMED | {
     "items": {"tee-black-m": 2},
     "created_at": "2026-11-23T01:00:00.123456Z",
@@ -79,6 +96,7 @@ TRACE = CONFIRMED | {
             "published_at": "2026-11-23T01:00:01.345678Z",
         }
     ],
+    "callbacks": [_CALLBACK],
 }
 _LETTER = {
     "id": "b5b2b4ce-5f57-4a36-9c1b-1f0e4f0a9d5c",
@@ -87,23 +105,6 @@ _LETTER = {
     "reason": "amount: is missing",
     "receipt_id": "5afd6be8e13f33616f2876ac",
     "raw_base64": "e30=",
-}
-_CALLBACK = {
-    "id": _EVENT["id"],
-    "receipt_id": "5afd6be8e13f33616f2876ac",
-    "sequence": 1,
-    "type": "payconfirm.confirmed",
-    "endpoint": "https://shop.example/hooks/payconfirm",
-    "state": "failed",
-    "attempts": 8,
-    "due_at": None,
-    "last_status": 500,
-    "last_error": "answered 500",
-    "created_at": "2026-11-23T01:00:01.234567Z",
-    "tried_at": "2026-11-24T08:12:40.000000Z",
-    "delivered_at": None,
-    "failing_since": "2026-11-23T01:00:02.000000Z",
-    "paused_at": None,
 }
 _DONE = {"message": "5afd6be8e13f33616f2876ac is looked at as soon as a worker is free", "result": RECEIVED}
 _SHELF = {"sku": "tee-black-m", "available": 8, "held": 2, "sold": 40}

@@ -8,6 +8,7 @@ from api import openapi
 from api.answers import json_answer
 from api.door import door_of
 from api.keys import Operator
+from payconfirm.checks import RECEIPT_ID
 
 router = APIRouter(prefix="/v1", tags=["on duty"])
 
@@ -15,6 +16,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most, the n
 CallbackState = Annotated[
     Literal["pending", "delivered", "failed", "paused"] | None, Query(description="only those in this state")
 ]
+OfReceipt = Annotated[str | None, Query(pattern=RECEIPT_ID, description="only this receipt's")]
 
 
 @router.get("/dead-letters", summary="What nobody could use", **openapi.DEAD_LETTERS)
@@ -25,10 +27,12 @@ async def dead_letters(request: Request, _: Operator, limit: Limit = 100) -> Res
 
 
 @router.get("/callbacks", summary="What became of callbacks", **openapi.CALLBACKS)
-async def callbacks(request: Request, _: Operator, state: CallbackState = None, limit: Limit = 100) -> Response:
-    """Give callbacks, the newest first, of one state or of all."""
+async def callbacks(
+    request: Request, _: Operator, state: CallbackState = None, receipt_id: OfReceipt = None, limit: Limit = 100
+) -> Response:
+    """Give callbacks, the newest first, of one state or of all, of one receipt or of all."""
     door = door_of(request)
-    return json_answer(await door.aside.run(door.desk.callbacks.listed, state, limit))
+    return json_answer(await door.aside.run(door.desk.callbacks.listed, state, limit, receipt_id))
 
 
 @router.post("/callbacks/{callback_id}/resend", summary="Send a callback again", **openapi.RESEND)

@@ -296,6 +296,29 @@ def test_callbacks_that_failed_are_listed_and_sent_again(desk, house):
     assert_problem(desk("GET", "/v1/callbacks?state=lost"), 422)
 
 
+def test_callbacks_of_one_receipt_are_listed(desk, house):
+    for receipt_id in ("confirmed", "voided"):
+        failed_callback(house, receipt_id)
+
+    listed = {query: desk("GET", f"/v1/callbacks?{query}").json() for query in (
+        "receipt_id=voided", "receipt_id=voided&state=failed", "receipt_id=voided&state=pending", "receipt_id=nobody-s"
+    )}  # fmt: skip
+
+    assert [[call["receipt_id"] for call in calls] for calls in listed.values()] == [["voided"], ["voided"], [], []]
+    for wrong in ("a%20b", "", "x" * 65, "가"):
+        [error] = assert_problem(desk("GET", f"/v1/callbacks?receipt_id={wrong}"), 422)["errors"]
+        assert error["field"] == "receipt_id"
+
+
+def test_a_trace_has_the_receipts_callbacks(desk, house):
+    failed_callback(house)
+
+    told = desk("GET", "/v1/confirmations/confirmed/trace").json()
+
+    assert told["callbacks"] == desk("GET", "/v1/callbacks?receipt_id=confirmed").json()
+    assert told["callbacks"][0]["state"] == "failed"
+
+
 def test_dead_letters_are_listed_as_the_command_does(desk, house):
     DeadLetters(house.engine).keep(DeadLetter("celery", "no amount", b"\xff{}", "r1"))
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from confirmation.answers import Silence
@@ -22,6 +23,7 @@ from worker.gateway import Account, BootpayGateway
 from worker.gateway.sparing import SPARED, SparedGateway
 from worker.store.dead_letters import DeadLetter, DeadLetters
 from worker.store.migrations import newest
+from worker.store.reading import _OF_ORDER
 
 ROOT = Path(__file__).parents[2]
 KEYS = {"client_key": "sandbox-client", "secret_key": "sandbox-secret"}
@@ -38,10 +40,15 @@ NEED_THE_SCHEMA = [
 ]
 NONSENSE = [
     ["explain"],
-    ["explain", "../r-1"],
-    ["explain", "r 1"],
     ["explain", "r" * 65],
-    ["explain", "영수증"],
+    ["explain", ""],
+    ["explain", "r\n1"],
+    ["explain", "r\udc80"],
+    ["retry", "../r-1"],
+    ["retry", "r 1"],
+    ["retry", "r" * 65],
+    ["retry", "영수증"],
+    ["callbacks", "--receipt", "../r-1"],
     ["stock", "set", "tee"],
     ["stock", "set", "tee", "many"],
     ["stock", "set", "tee", "1.5"],
@@ -175,7 +182,13 @@ def test_what_is_set_is_written_down(duty, house):
 
 @pytest.mark.parametrize(
     ("command", "words"),
-    [(["explain", "r-1"], "no receipt r-1\n"), (["stock", "show", "tee"], "no SKU tee in stock\n")],
+    [
+        (["explain", "r-1"], "no receipt and no order r-1\n"),
+        (["explain", "주문 1' OR '1'='1"], "no receipt and no order 주문 1' OR '1'='1\n"),
+        (["explain", "%"], "no receipt and no order %\n"),
+        (["callbacks", "--receipt", "r-1"], "no receipt r-1\n"),
+        (["stock", "show", "tee"], "no SKU tee in stock\n"),
+    ],
 )
 def test_what_nobody_knows_is_exit_1(duty, command, words):
     done = duty(*command)
@@ -188,6 +201,57 @@ def test_explain_tells_a_person_and_a_program(duty, house):
 
     assert "payconfirm.confirmed" in duty("explain", "r-1").stdout
     assert json.loads(duty("explain", "r-1", "--json").stdout)["state"] == "confirmed"
+
+
+@pytest.mark.parametrize("order_id", ["order-r-1", "주문 7/가 (100%)", "' OR 1=1 --"])
+def test_a_payment_is_found_by_its_order(duty, house, order_id):
+    house.carry("r-1")
+    house.run("UPDATE payconfirm.confirmations SET order_id = :order_id", order_id=order_id)
+
+    assert duty("explain", order_id).stdout.split()[:2] == ["receipt", "r-1"]
+    assert json.loads(duty("explain", order_id, "--json").stdout)["receipt_id"] == "r-1"
+
+
+def test_where_an_order_has_several_receipts_they_are_listed_to_be_named(duty, house):
+    house.carry("r-1", status=-2)
+    house.carry("r-2")
+    house.run("UPDATE payconfirm.confirmations SET order_id = 'order-1'")
+
+    shown = duty("explain", "order-1")
+    listed = json.loads(duty("explain", "order-1", "--json").stdout)
+
+    lines = [line.split() for line in shown.stdout.splitlines()]
+    assert shown.exit_code == 0
+    assert [line[:3] for line in lines[1:3]] == [
+        ["r-1", "rejected", "payment_failed"],
+        ["r-2", "confirmed", lines[2][2]],
+    ]
+    assert shown.stdout.endswith("order order-1 has 2 receipts: name one for its story\n")
+    assert listed["order_id"] == "order-1"
+    assert [set(receipt) for receipt in listed["receipts"]] == [{"receipt_id", "state", "reason", "created_at"}] * 2
+    assert [receipt["reason"] for receipt in listed["receipts"]] == ["payment_failed", None]
+
+
+def test_a_receipt_goes_before_an_order_of_the_same_name(duty, house):
+    house.carry("r-1")
+    house.carry("r-2")
+    house.run("UPDATE payconfirm.confirmations SET order_id = 'r-1' WHERE receipt_id = 'r-2'")
+
+    assert json.loads(duty("explain", "r-1", "--json").stdout)["receipt_id"] == "r-1"
+
+
+def test_an_order_is_found_by_an_index(house):
+    """A buyer is on the phone, and a million receipts are read for seconds."""
+    house.run(
+        "INSERT INTO payconfirm.confirmations"
+        " (receipt_id, order_id, amount, currency, items, metadata, state, created_at, updated_at, state_since)"
+        " SELECT 'r' || n, 'order-' || n, 1, 'KRW', '{}', '{}', 'rejected', now(), now(), now()"
+        " FROM generate_series(1, 5000) n; ANALYZE payconfirm.confirmations"
+    )
+    with house.engine.connect() as connection:
+        plan = connection.execute(text("EXPLAIN " + _OF_ORDER), {"order_id": "order-7", "most": 100}).scalars().all()
+
+    assert "confirmations_of_order" in "\n".join(plan)
 
 
 def test_dead_letters_are_listed_for_people_and_as_the_contract_says(duty, house):

@@ -9,9 +9,10 @@ from confirmation.answers import Refused
 from confirmation.confirmation import Job
 from confirmation.errors import ClaimLost
 from confirmation.order import Money, Order
-from sandbox.twins import Fault
+from sandbox.twins import Fault, TwinReceipt
 from tests.integration.duty_house import PAID, WON, open_house
 from worker.duty.explain import as_data, show
+from worker.store.callbacks import Callbacks
 from worker.store.reading import Reading
 
 
@@ -137,6 +138,53 @@ def test_a_claimed_receipt_says_that_a_worker_has_it(house):
     house.ledger.claim(Job("r-1", Order("r-1", "order-1", WON)), 10)
 
     assert any(line.startswith("next a worker has it until ") for line in told(house, "r-1"))
+
+
+@pytest.mark.parametrize("leased", ["NULL", "'2026-11-23 01:01:00.5+00'"])
+def test_what_nobody_has_come_for_says_since_when(house, leased):
+    """A lease that is over is nobody's: "a worker has it" would send people to look for that worker."""
+    house.ledger.claim(Job("r-1", Order("r-1", "order-1", WON)), 10)
+    house.run(f"UPDATE payconfirm.confirmations SET due_at = '2026-11-23 01:01:00.5+00', leased_until = {leased}")
+
+    assert "next due since 2026-11-23 01:01:00.500; nobody has come for it yet" in told(house, "r-1")
+
+
+CALL = """
+UPDATE payconfirm.callbacks SET state = :state, attempts = 3, last_status = :status, last_error = :error,
+    due_at = CAST(:due AS timestamptz)
+"""
+
+
+def with_a_callback(house, **became):
+    order = Order("r-1", "order-r-1", WON, {}, "https://shop.example/hook?token=hush")
+    house.gateway.receipts["r-1"] = TwinReceipt("order-r-1", WON)
+    house.again(Job("r-1", order))
+    house.run(CALL, **({"status": None, "error": None, "due": None} | became))
+
+
+def test_a_callback_that_failed_is_told_with_its_receipt(house):
+    with_a_callback(house, state="failed", status=503, error="answered 503")
+
+    lines = told(house, "r-1")
+
+    assert "callback https://shop.example/hook" in lines
+    assert lines[-2] == "sequence callback of to state tries last answer next try (UTC)"
+    assert lines[-1] == "1 payconfirm.confirmed https://shop.example/hook failed 3 answered 503"
+    assert "hush" not in str(lines)
+
+
+def test_a_callback_that_waits_says_when_it_comes_again_and_one_that_was_taken_what_was_answered(house):
+    with_a_callback(house, state="pending", due="2026-11-23 01:01:00.5+00")
+    assert told(house, "r-1")[-1].endswith("hook pending 3 2026-11-23 01:01:00.500")
+
+    house.run(CALL, state="delivered", status=204, error=None, due=None)
+    assert told(house, "r-1")[-1].endswith("hook delivered 3 answered 204")
+
+
+def test_as_data_callbacks_are_what_their_own_list_has(house):
+    with_a_callback(house, state="failed", status=503, error="answered 503")
+
+    assert as_data(read(house, "r-1"))["callbacks"] == Callbacks(house.engine).listed("failed", 10)
 
 
 def test_the_step_of_a_worker_that_had_lost_its_claim_is_marked(house):

@@ -24,14 +24,14 @@ from payconfirm.document import OrderLine
 from worker import bootstrap
 from worker.broker.redis import make_redis
 from worker.duty import explain as story
-from worker.duty import showing
+from worker.duty import finding, showing
 from worker.duty.operating import who
 from worker.duty.plainly import PlainGroup
 from worker.store.callbacks import Callbacks
 from worker.store.dead_letters import DeadLetters
 from worker.store.migrations import migrate as migrate_schema
 from worker.store.operating import Operating
-from worker.store.reading import Reading
+from worker.store.reading import Reading, WholeStory
 from worker.store.stock import Shelf, Stock
 
 _HELP = "For people on duty: set it up, look after it, ask what happened."
@@ -48,9 +48,16 @@ MOST_AVAILABLE = 10**12
 MOST_DEAD_LETTERS = 1000
 
 
-def _receipt_id(value: str) -> str:
+def _receipt_id(value: str | None) -> str | None:
     try:
-        return check_receipt_id(value)
+        return value if value is None else check_receipt_id(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _wanted(value: str) -> str:
+    try:
+        return finding.check_wanted(value)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -64,6 +71,9 @@ def _sku(value: str | None) -> str | None:
 
 
 ReceiptId = Annotated[str, typer.Argument(metavar="RECEIPT", callback=_receipt_id, help="The receipt_id.")]
+Wanted = Annotated[
+    str, typer.Argument(metavar="RECEIPT", callback=_wanted, help="The receipt_id, or the order_id of its order.")
+]
 Sku = Annotated[str, typer.Argument(metavar="SKU", callback=_sku)]
 Available = Annotated[int, typer.Argument(metavar="N", min=0, max=MOST_AVAILABLE)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -132,15 +142,20 @@ def stock_show(sku: Annotated[str | None, typer.Argument(metavar="[SKU]", callba
 
 
 @cli.command()
-def explain(receipt_id: ReceiptId, *, as_json: AsJson = False) -> None:
-    """Tell a receipt's story: who tried what when, what the gateway said, why it ended as it did."""
-    told = Reading(_engine()).whole_story(receipt_id)
-    if told is None:
-        _unknown(f"no receipt {receipt_id}")
+def explain(wanted: Wanted, *, as_json: AsJson = False) -> None:
+    """Tell a receipt's story: who tried what when, what the gateway said, why it ended as it did.
+
+    By its order_id, too; where an order has several receipts they are listed.
+    """
+    told = finding.find(Reading(_engine()), wanted)
+    if isinstance(told, WholeStory):
+        _tell(told, as_json=as_json)
+    elif not told:
+        _unknown(f"no receipt and no order {wanted}")
     elif as_json:
-        showing.say_json(story.as_data(told))
+        showing.say_json(finding.as_data(wanted, told))
     else:
-        story.show(told, showing.console())
+        finding.show(wanted, told, showing.console())
 
 
 @cli.command()
@@ -211,16 +226,23 @@ def dead_letters(*, as_json: AsJson = False) -> None:
 def callbacks(
     *,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that have failed for good.")] = False,
+    receipt: Annotated[
+        str | None,
+        typer.Option("--receipt", metavar="RECEIPT", callback=_receipt_id, help="Only this receipt's, all of them."),
+    ] = None,
     resend: Annotated[str | None, typer.Option("--resend", metavar="ID", help="Send this one again, now.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List callbacks, the newest first, and what is paused; or send one again. An unknown one: exit 1."""
+    """List callbacks, first what isn't delivered, and what is paused; or send one again. An unknown one: exit 1."""
     from worker.duty import callbacks as calls  # noqa: PLC0415 — only this command needs it
 
     settings = _settings()
-    table = Callbacks(bootstrap.build_engine(settings))
+    engine = bootstrap.build_engine(settings)
+    table = Callbacks(engine)
     if resend is None:
-        calls.show(table, "failed" if failed else None, as_json=as_json)
+        if receipt is not None and Reading(engine).result(receipt) is None:
+            _unknown(f"no receipt {receipt}")
+        calls.show(table, calls.Wanted("failed" if failed else None, receipt), as_json=as_json)
         return
     with _or_exit_1():
         told = calls.send_again(table, resend)
@@ -250,6 +272,13 @@ def audit(
     else:
         report.show(showing.console())
     raise typer.Exit(0 if report.ok else 1)
+
+
+def _tell(told: WholeStory, *, as_json: bool) -> None:
+    if as_json:
+        showing.say_json(story.as_data(told))
+    else:
+        story.show(told, showing.console())
 
 
 def _show_shelves(shelves: list[Shelf]) -> None:

@@ -1,11 +1,12 @@
 """A receipt's story: who tried what when, what the gateway said, why it ended as it did."""
 
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
-from confirmation.confirmation import Confirmation
 from confirmation.events import result_document, timestamp
 from worker.duty.showing import ID_WIDTH, moment, money, of_each, printable, table
 from worker.store.reading import StoryStep, WholeStory
@@ -26,6 +27,14 @@ _DECIDED = {
     "look up": "look up what became of it",
 }
 _STALE = "by a worker that had lost its claim: nothing was changed"
+
+STEP_HEADS = ("time (UTC)", "seconds", "attempt", "in", "the gateway said", "decided", "detail")
+EVENT_HEADS = ("sequence", "event", "id", "written (UTC)", "published (UTC)")
+CALLBACK_HEADS = ("sequence", "callback of", "to", "state", "tries", "last answer", "next try (UTC)")
+NO_EVENTS = "no event yet: nothing was told"
+
+#: How a time is written.
+When = Callable[[datetime], str]
 
 
 def as_data(story: WholeStory) -> dict[str, Any]:
@@ -50,87 +59,122 @@ def as_data(story: WholeStory) -> dict[str, Any]:
             }
             for event in story.events
         ],
+        "callbacks": story.callbacks,
     }
 
 
 def show(story: WholeStory, out: Console) -> None:
     """Tell the story to a person."""
-    _show_header(story, out)
+    lines = table("", "")
+    lines.show_header = False
+    for name, words in header(story).items():
+        lines.add_row(name, printable(words))
+    out.print(lines)
     out.print()
-    _show_steps(story, out)
+    out.print(_table(STEP_HEADS, steps(story), first_width=ID_WIDTH))
     out.print()
-    _show_events(story, out)
+    out.print(_table(EVENT_HEADS, events(story)) if story.events else NO_EVENTS)
+    if story.callbacks:
+        out.print()
+        out.print(_table(CALLBACK_HEADS, callbacks(story)))
 
 
-def _show_header(story: WholeStory, out: Console) -> None:
+def _table(heads: Sequence[str], rows: Iterable[Iterable[str]], first_width: int | None = None) -> Table:
+    lines = table(*heads, first_width=first_width)
+    for row in rows:
+        lines.add_row(*map(printable, row))
+    return lines
+
+
+# The parts of a story, in words: what others wrote stands in them as it is -------------------------------------------
+
+
+def header(story: WholeStory, when: When = moment) -> dict[str, str]:
+    """How the receipt stands; what there is nothing to say about is left out."""
     confirmation = story.confirmation
-    header = table("", "")
-    header.show_header = False
-    lines = _header(confirmation) | {"next": _next(story)}
-    for name, words in lines.items():
-        if words:
-            header.add_row(name, printable(words))
-    out.print(header)
-
-
-def _header(confirmation: Confirmation) -> dict[str, str]:
     order = confirmation.order
-    return {
+    lines = {
         "receipt": order.receipt_id,
         "order": order.order_id,
         "amount": money(order.amount),
         "items": of_each(order.items),
+        "callback": (order.callback_url or "").partition("?")[0],
         "state": confirmation.state + (f", from {confirmation.review_from}" if confirmation.review_from else ""),
         "reason": confirmation.reason or "",
         "message": confirmation.message,
         "sequence": f"{confirmation.sequence} told so far",
+        "next": _next(story, when),
     }
+    return {name: words for name, words in lines.items() if words}
 
 
-def _next(story: WholeStory) -> str:
-    if story.leased_until is not None:
-        return f"a worker has it until {moment(story.leased_until)} at the latest"
-    if story.due_at is not None:
-        return f"a look, due at {moment(story.due_at)}"
-    return "nothing more by itself"
+def _next(story: WholeStory, when: When) -> str:
+    now, due_at, leased_until = story.read_at, story.due_at, story.leased_until
+    if leased_until is not None and leased_until > now:
+        return f"a worker has it until {when(leased_until)} at the latest"
+    since = due_at or leased_until
+    if since is None:
+        return "nothing more by itself"
+    return f"a look, due at {when(since)}" if since > now else f"due since {when(since)}; nobody has come for it yet"
 
 
-def _show_steps(story: WholeStory, out: Console) -> None:
+def steps(story: WholeStory, when: When = moment) -> list[tuple[str, ...]]:
     """Tell the steps in their order; the row's creation, which has none, stands where it belongs."""
     created, first = story.confirmation.created_at, _first(story)
-    names = ("time (UTC)", "seconds", "attempt", "in", "the gateway said", "decided", "detail")
-    steps = table(*names, first_width=ID_WIDTH)
     before = [step for step in story.steps if step.at < created]
-    for step in before:
-        steps.add_row(*_cells(step, first))
     again = "created anew: another document took the receipt over" if before else "created"
-    steps.add_row(moment(created), _plus(created, first), "", "", "", again, "")
-    for step in story.steps[len(before) :]:
-        steps.add_row(*_cells(step, first))
-    out.print(steps)
+    cells = [_cells(step, first, when) for step in story.steps]
+    cells.insert(len(before), (when(created), _plus(created, first), "", "", "", again, ""))
+    return cells
 
 
-def _cells(step: StoryStep, first: datetime) -> list[str]:
+def _cells(step: StoryStep, first: datetime, when: When) -> tuple[str, ...]:
     detail = "; ".join(part for part in (_STALE if step.stale else "", step.detail) if part)
-    cells = (str(step.attempt), step.phase, step.seen, decided(step.decided), detail)
-    return [moment(step.at), _plus(step.at, first), *map(printable, cells)]
+    done = (str(step.attempt), step.phase, step.seen, decided(step.decided), detail)
+    return (when(step.at), _plus(step.at, first), *done)
+
+
+def events(story: WholeStory, when: When = moment) -> list[tuple[str, ...]]:
+    """Tell what was told."""
+    return [
+        (
+            str(event.sequence),
+            event.type,
+            str(event.id),
+            when(event.at),
+            when(event.published_at) if event.published_at else "waiting",
+        )
+        for event in story.events
+    ]
+
+
+def callbacks(story: WholeStory, when: When = moment) -> list[tuple[str, ...]]:
+    """Tell what became of each callback."""
+    return [
+        (
+            str(call["sequence"]),
+            call["type"],
+            call["endpoint"],
+            call["state"],
+            str(call["attempts"]),
+            answer(call),
+            when(datetime.fromisoformat(call["due_at"])) if call["due_at"] else "",
+        )
+        for call in story.callbacks
+    ]
+
+
+def answer(call: dict[str, Any]) -> str:
+    """What a callback's last try came to, in words."""
+    if call["last_error"]:
+        return str(call["last_error"])
+    return f"answered {call['last_status']}" if call["last_status"] else ""
 
 
 def decided(words: str) -> str:
     """A step's decision in words for people, with its reason."""
     verb, _, reason = words.partition(": ")
     return _DECIDED.get(verb, verb) + (f" ({reason})" if reason else "")
-
-
-def _show_events(story: WholeStory, out: Console) -> None:
-    if not story.events:
-        out.print("no event yet: nothing was told")
-        return
-    events = table("sequence", "event", "id", "written (UTC)", "published (UTC)")
-    for event in story.events:
-        published = moment(event.published_at) if event.published_at else "waiting"
-        events.add_row(str(event.sequence), event.type, str(event.id), moment(event.at), published)
-    out.print(events)
 
 
 def _first(story: WholeStory) -> datetime:

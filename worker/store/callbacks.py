@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from confirmation.events import timestamp
 from worker.store.engine import Row, named_errors, one
@@ -15,11 +15,23 @@ _LIST = """
 SELECT c.id, c.receipt_id, c.sequence, o.type, c.endpoint, c.state, c.attempts, c.due_at, c.last_status, c.last_error,
        c.created_at, c.tried_at, c.delivered_at, e.failing_since, e.paused_at
 FROM payconfirm.callbacks c JOIN payconfirm.outbox o USING (id) LEFT JOIN payconfirm.endpoints e USING (endpoint_key)
-WHERE {which} ORDER BY c.number DESC LIMIT :most
+WHERE {which} ORDER BY {order} LIMIT :most
 """
 
 #: The state is written out, so that the index of what is listed most is used.
-_LISTS = {None: _LIST.format(which="true")} | {state: _LIST.format(which=f"c.state = '{state}'") for state in STATES}
+_WHICH = {None: "true"} | {state: f"c.state = '{state}'" for state in STATES}
+_LISTS = {state: _LIST.format(which=which, order="c.number DESC") for state, which in _WHICH.items()}
+_OF_RECEIPT = {
+    state: _LIST.format(which=f"c.receipt_id = :receipt_id AND {which}", order="c.sequence DESC")
+    for state, which in _WHICH.items()
+}
+#: A receipt has an event or two; one that is told more often than this is told of only in part.
+_MOST_OF_RECEIPT = 1000
+
+#: However many there are, it is no more than a moment's work.
+_COUNT_DELIVERED = """
+SELECT count(*) FROM (SELECT FROM payconfirm.callbacks WHERE state = 'delivered' LIMIT :most) delivered
+"""
 
 #: One that is on its way now isn't sent a second time beside it.
 _RESEND = """
@@ -48,16 +60,22 @@ class Callbacks:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def listed(self, state: str | None, most: int) -> list[dict[str, Any]]:
-        """The newest first, of one state or of all. Raises `ValueError` for a state that there isn't.
+    def listed(self, state: str | None, most: int, receipt_id: str | None = None) -> list[dict[str, Any]]:
+        """The newest first, of one state or of all, of one receipt or of all. Raises `ValueError` for no such state.
 
         The endpoint is the callback_url without its query, which may hold what only the shop should know.
         """
         if state not in _LISTS:
             raise ValueError(f"a callback's state is one of {', '.join(STATES)}")
+        statement = (_LISTS if receipt_id is None else _OF_RECEIPT)[state]
         with named_errors(), self._engine.connect() as connection:
-            rows = connection.execute(text(_LISTS[state]), {"most": most}).mappings()
+            rows = connection.execute(text(statement), {"most": most, "receipt_id": receipt_id}).mappings()
             return [_document(dict(row)) for row in rows]
+
+    def delivered(self, most: int) -> int:
+        """How many were delivered, counted up to so many."""
+        with named_errors(), self._engine.connect() as connection:
+            return int(connection.execute(text(_COUNT_DELIVERED), {"most": most}).scalar_one())
 
     def resend(self, callback_id: str | UUID) -> bool:
         """Have it sent again now, whatever became of it; False where it is on its way at this moment.
@@ -80,6 +98,13 @@ class Callbacks:
         with named_errors(), self._engine.connect() as connection:
             rows = connection.execute(text(_PAUSED)).mappings()
             return [_document(dict(row)) for row in rows]
+
+
+def of_receipt(connection: Connection, receipt_id: str) -> list[dict[str, Any]]:
+    """The callbacks of one receipt in the order of its events, read where its story is read."""
+    named = {"most": _MOST_OF_RECEIPT, "receipt_id": receipt_id}
+    rows = connection.execute(text(_OF_RECEIPT[None]), named).mappings()
+    return [_document(dict(row)) for row in rows][::-1]
 
 
 def _document(row: Row) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, text
 
 from confirmation.confirmation import Confirmation
 from confirmation.events import result_document
+from worker.store.callbacks import of_receipt
 from worker.store.engine import named_errors
 from worker.store.rows import to_confirmation
 
@@ -24,12 +25,29 @@ SELECT at, attempt, phase, seen, decided, detail, stale FROM payconfirm.steps
 WHERE receipt_id = :receipt_id ORDER BY number
 """
 
-_ROW = "SELECT * FROM payconfirm.confirmations WHERE receipt_id = :receipt_id"
+_ROW = """
+SELECT c.*, clock_timestamp() AS read_at FROM payconfirm.confirmations c WHERE receipt_id = :receipt_id
+"""
 
 _EVENTS = """
 SELECT sequence, type, id, at, published_at FROM payconfirm.outbox
 WHERE receipt_id = :receipt_id ORDER BY sequence
 """
+
+
+_OF_ORDER = """
+SELECT receipt_id, state, reason, created_at FROM payconfirm.confirmations
+WHERE order_id = :order_id ORDER BY created_at, receipt_id LIMIT :most
+"""
+
+
+class OfOrder(NamedTuple):
+    """One receipt of an order."""
+
+    receipt_id: str
+    state: str
+    reason: str | None
+    created_at: datetime
 
 
 class StoryStep(NamedTuple):
@@ -58,10 +76,14 @@ class WholeStory(NamedTuple):
     """All that is known of a receipt, at one moment."""
 
     confirmation: Confirmation
+    #: The database's own time, which the others are to be compared with.
+    read_at: datetime
     due_at: datetime | None
     leased_until: datetime | None
     steps: list[StoryStep]
     events: list[StoryEvent]
+    #: As `worker.store.callbacks` gives them, in their order.
+    callbacks: list[dict[str, Any]]
 
 
 class Reading:
@@ -80,7 +102,7 @@ class Reading:
         return announced or result_document(to_confirmation(dict(row)))
 
     def whole_story(self, receipt_id: str) -> WholeStory | None:
-        """The row, its steps and its events, all as of one moment; None for a receipt without a row."""
+        """The row, its steps, events and callbacks, all as of one moment; None for a receipt without a row."""
         once = self._engine.execution_options(isolation_level="REPEATABLE READ")
         named = {"receipt_id": receipt_id}
         with named_errors(), once.connect() as connection:
@@ -89,4 +111,12 @@ class Reading:
                 return None
             steps = [StoryStep(*step) for step in connection.execute(text(_STORY), named)]
             events = [StoryEvent(*event) for event in connection.execute(text(_EVENTS), named)]
-        return WholeStory(to_confirmation(dict(row)), row["due_at"], row["leased_until"], steps, events)
+            calls = of_receipt(connection, receipt_id)
+        times = (row["read_at"], row["due_at"], row["leased_until"])
+        return WholeStory(to_confirmation(dict(row)), *times, steps, events, calls)
+
+    def of_order(self, order_id: str, most: int) -> list[OfOrder]:
+        """The receipts of an order, the first that came first."""
+        named = {"order_id": order_id, "most": most}
+        with named_errors(), self._engine.connect() as connection:
+            return [OfOrder(*row) for row in connection.execute(text(_OF_ORDER), named)]

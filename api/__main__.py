@@ -14,7 +14,7 @@ import uvicorn
 from api.app import create_app
 from api.door import Door
 from config import logs
-from config.settings import Role, load
+from config.settings import Role, load, stop
 
 log = structlog.get_logger("api")
 
@@ -25,6 +25,9 @@ LAST_SECONDS = 3
 #: Longer than producers and balancers keep an idle connection (a minute is usual), so that it's they who close it and
 #: nobody posts into a connection that ends.
 KEEP_ALIVE_SECONDS = 75
+
+#: So many may come in one moment; uvicorn's own number.
+BACKLOG = 2048
 
 #: A waiting client is an open file. The usual limit of 1,024 isn't enough for a rush.
 MOST_OPEN_FILES = 65_536
@@ -59,11 +62,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)  # uvicorn raises the signal again when it is done: that is no crash
     _allow_open_files()
+    sockets = _listen(settings.web_host, settings.web_port)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        host=settings.web_host,
-        port=settings.web_port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -74,7 +76,17 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
     )
-    asyncio.run(Server(config, app.state.door).serve())
+    asyncio.run(Server(config, app.state.door).serve(sockets))
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Listen on each address of the host, or end this process with the reason. Who comes before it is ready waits."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [socket.create_server(where[:2], family=family, backlog=BACKLOG) for family, _, _, _, where in found]
+    except OSError as error:
+        where = f"WEB_HOST and WEB_PORT: {host} port {port}"
+        stop(f"the environment can't be used:\n  {where} can't be listened on: {error.strerror or error}")
 
 
 def _allow_open_files() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,9 @@ from worker.duty.measures import Measures
 from worker.relay.queues import BoundQueues
 from worker.store.feed import Feed, Placed
 from worker.store.ledger import Ledger
+
+#: So long a task that is to end may take to hear of it.
+_SAID_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,19 @@ class Door:
             yield
         finally:
             for task in running:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await end(task)
             await self.hearing.close()
             for threads in (self.threads, self.aside, self.resolving, self.hooks, self.in_line):
                 threads.close()
             self.outgoing.close()
             self.engine.dispose()
+
+
+async def end(task: asyncio.Task[None]) -> None:
+    """End a task. What is said while redis-py connects it may take for a time-out of its own; so until it is heard."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_SAID_AGAIN_SECONDS)
 
 
 def door_of(request: Request) -> Door:

@@ -1,5 +1,6 @@
 """The HTTP door while something it needs is away, not there yet, or ends: on real processes."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from api.door import end
 from tests.integration.web_process import (
     DEAD_DATABASE,
     DEAD_REDIS,
@@ -141,6 +143,42 @@ def test_it_is_ready_once_the_schema_is_there(start_web, database_url):
     given = os.environ | {"DATABASE_URL": database_url, "REDIS_URL": DEAD_REDIS}
     subprocess.run(migrate, cwd=ROOT, env=given, check=True, capture_output=True)
     assert web.get("/readyz", {}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["no such host!", "http://127.0.0.1", "999.1.1.1", "127.0.0.1"])
+def test_a_web_process_that_cannot_listen_says_where_and_ends(host):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        given = os.environ | {"DATABASE_URL": DEAD_DATABASE, "REDIS_URL": DEAD_REDIS, "API_KEYS": "k"}
+        given |= {"WEB_HOST": host, "WEB_PORT": str(port)}
+        ended = subprocess.run([sys.executable, "-m", "api"], cwd=ROOT, env=given, capture_output=True, check=False)
+
+    assert ended.returncode == 2
+    assert f"WEB_HOST and WEB_PORT: {host} port {port} can't be listened on" in ended.stderr.decode()
+
+
+def test_a_task_that_takes_its_end_for_something_else_is_told_again():
+    """
+    redis-py may, while it connects; a process that was to end then would stay, deaf to every signal.
+    """
+    missed = []
+
+    async def connects():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if missed:
+                    raise
+                missed.append("the first")
+
+    async def begins_and_ends():
+        task = asyncio.create_task(connects())
+        await asyncio.sleep(0)
+        await end(task)
+        return task
+
+    assert asyncio.run(begins_and_ends()).cancelled()
 
 
 def test_a_stop_answers_those_who_wait_and_is_no_crash(start_web, database_url):

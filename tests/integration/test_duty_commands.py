@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from confirmation.answers import Silence
 from confirmation.confirmation import Job
-from confirmation.order import Order
+from confirmation.errors import DifferentDocument
+from confirmation.order import Money, Order
 from confirmation.states import State
 from sandbox.gateway.running import RunningGateway
 from sandbox.twins import Clock, TwinGateway
@@ -265,6 +266,31 @@ def test_dead_letters_are_listed_for_people_and_as_the_contract_says(duty, house
     assert (listed[0]["raw_base64"], listed[0]["receipt_id"]) == ("/wA=", "r-1")
     assert "celery" in shown
     assert "amount: \\x1b[2J" in shown
+
+
+def test_a_dead_letter_names_the_payment_that_it_is_about(duty, house):
+    document = json.dumps([[{"order_id": "주문\x1b-7", "amount": 3000}], {}, {}]).encode()
+    DeadLetters(house.engine).keep(DeadLetter("celery", "receipt_id: is missing", document))
+
+    shown = duty("dead-letters").stdout
+
+    assert "주문\\x1b-7" in shown
+    assert "3,000 KRW" in shown
+
+
+def test_who_refuses_a_different_document_names_both_orders(house):
+    """Else a person has to unpack the raw bytes to learn whose payment was refused."""
+    house.ledger.keep(Order("r-1", "order-1", WON), 2)
+    refused = "receipt r-1 is used by a document with another "
+
+    with pytest.raises(DifferentDocument) as both:
+        house.ledger.keep(Order("r-1", "order-2", Money(1050, "USD")), 2)
+    with pytest.raises(DifferentDocument) as items:
+        house.ledger.keep(Order("r-1", "order-1", WON, {"tee": 1}), 2)
+
+    differs = "order_id and amount and currency"
+    assert str(both.value) == f"{refused}{differs}: order-1 for 3000 KRW stands, order-2 for 10.50 USD came"
+    assert str(items.value) == f"{refused}items"
 
 
 def test_a_list_that_is_cut_says_so(duty, house, monkeypatch):

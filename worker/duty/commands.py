@@ -213,9 +213,12 @@ def dead_letters(*, as_json: AsJson = False) -> None:
     if as_json:
         showing.say_json(letters)
     else:
-        lines = showing.table("at", "from", "receipt", "why")
+        from worker.duty.letters import read  # noqa: PLC0415 — only this command needs it
+
+        lines = showing.table("at", "from", "receipt", "order", "amount", "why")
         for letter in letters:
-            words = (letter["at"], letter["source"], letter["receipt_id"] or "-", letter["reason"])
+            known = read(letter)
+            words = (letter["at"], letter["source"], letter["receipt_id"] or "-", *known, letter["reason"])
             lines.add_row(*map(showing.printable, words))
         showing.console().print(lines if letters else "none")
     if len(letters) == MOST_DEAD_LETTERS:

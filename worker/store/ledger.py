@@ -117,19 +117,19 @@ class Ledger:
 
         Raises `DifferentDocument` where the row is another's and stays it.
         """
-        if self._differences(order) and self._one(
+        if self._different(order) and self._one(
             statements.REPLACE, order_values(order) | {"due": seconds(due_seconds)}
         ):
             return True
-        if differs := self._differences(order):  # read again: a copy of this very document may have been quicker
-            raise DifferentDocument(
-                f"receipt {order.receipt_id} is used by a document with another {' and '.join(differs)}"
-            )
+        if stands := self._different(order):  # read again: a copy of this very document may have been quicker
+            raise DifferentDocument(_refusal(stands, order))
         return False
 
-    def _differences(self, order: Order) -> list[str]:
+    def _different(self, order: Order) -> Order | None:
+        """The order that stands, where that is another document's."""
         row = self._one(statements.READ, {"receipt_id": order.receipt_id})
-        return to_order(row).differences(order) if row else []
+        stands = to_order(row) if row else order
+        return stands if stands.differences(order) else None
 
     def _reserve(self, commit: Commit) -> Row:
         """Two receipts of one order at the same moment: the index lets one in, the other then sees it."""
@@ -209,3 +209,15 @@ def _held(confirmation: Confirmation) -> Hold:
     if confirmation.hold is None:
         raise ClaimLost(f"{confirmation.receipt_id} isn't held by this worker")
     return confirmation.hold
+
+
+def _refusal(stands: Order, came: Order) -> str:
+    """Say what is different, and which order each is for; where only the items are, that is the same."""
+    another = " and ".join(stands.differences(came))
+    told = f"receipt {came.receipt_id} is used by a document with another {another}"
+    mine, others = _for_what(stands), _for_what(came)
+    return told if mine == others else f"{told}: {mine} stands, {others} came"
+
+
+def _for_what(order: Order) -> str:
+    return f"{order.order_id} for {order.amount.as_document()} {order.amount.currency}"

@@ -1,0 +1,61 @@
+"""What the document in a dead letter says, as far as it can be read: what a person knows the payment by."""
+
+import base64
+import json
+from typing import Any, NamedTuple
+
+from confirmation.order import Money
+from payconfirm.checks import check_amount, shown
+from payconfirm.document import minor_units
+from worker.broker.envelopes import parts
+from worker.duty.showing import money
+
+#: As long as an order_id can be.
+_MOST_SHOWN = 64
+#: A good message has some 200 KB at most; a thousand letters are read at once.
+_LONGEST = 256 * 1024
+
+
+class Known(NamedTuple):
+    """What was read; empty where there is nothing, or nothing that can be read."""
+
+    order_id: str = ""
+    amount: str = ""
+
+
+def read(letter: dict[str, Any]) -> Known:
+    """Read the letter's document, whatever is wrong with it: in Celery's envelope, as its body, or alone."""
+    document = _document(base64.b64decode(letter["raw_base64"]))
+    if document is None:
+        return Known()
+    order_id, amount = document.get("order_id"), document.get("amount")
+    return Known(
+        "" if order_id is None else order_id[:_MOST_SHOWN] if isinstance(order_id, str) else shown(order_id),
+        "" if amount is None else _amount(amount, document.get("currency", "KRW")),
+    )
+
+
+def _amount(amount: object, currency: object) -> str:
+    """The amount as people read it where it is one, else as it was sent."""
+    if not isinstance(currency, str):
+        return shown(amount)
+    try:
+        return money(Money(minor_units(check_amount(amount, currency), currency), currency))
+    except (ValueError, KeyError):  # the latter for a currency that there isn't
+        return f"{shown(amount)} {currency[:_MOST_SHOWN]}"
+
+
+def _document(raw: bytes) -> dict[str, Any] | None:
+    if len(raw) > _LONGEST:
+        return None
+    _, _, _, body = parts(raw)
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, list) and len(found) == 3:
+        found = {"args": found[0]}
+    if isinstance(found, dict) and "args" in found:
+        arguments = found["args"]
+        found = arguments[0] if isinstance(arguments, list) and arguments else None
+    return found if isinstance(found, dict) else None

@@ -21,6 +21,8 @@ from api.threads import (
     ASIDE_THREADS,
     HOOK_THREADS,
     IN_LINE_THREADS,
+    READY_SECONDS,
+    READY_THREADS,
     RESOLVING_SECONDS,
     RESOLVING_THREADS,
     Threads,
@@ -51,6 +53,7 @@ class Door:
     resolving: Threads
     hooks: Threads
     in_line: Threads
+    ready: Threads
     keys: Keys
     sources: Sources
     rate: PostRate
@@ -75,7 +78,7 @@ class Door:
             for task in running:
                 await end(task)
             await self.hearing.close()
-            for threads in (self.threads, self.aside, self.resolving, self.hooks, self.in_line):
+            for threads in (self.threads, self.aside, self.resolving, self.hooks, self.in_line, self.ready):
                 threads.close()
             self.outgoing.close()
             self.engine.dispose()
@@ -119,6 +122,7 @@ def build(settings: Settings) -> Door:
         resolving=Threads(RESOLVING_THREADS, "resolving", RESOLVING_SECONDS),
         hooks=Threads(HOOK_THREADS, "hooks"),
         in_line=Threads(IN_LINE_THREADS, "in line"),
+        ready=Threads(READY_THREADS, "ready", READY_SECONDS),
         keys=Keys(settings),
         sources=Sources(settings.webhook_sources),
         rate=PostRate(settings.post_rate),

@@ -30,7 +30,10 @@ async def readyz(request: Request) -> dict[str, Any]:
     Redis is reported and no more: without it the door keeps its word, and results are only heard of later.
     """
     door = door_of(request)
-    database = await door.threads.run(_database, door.engine)
+    try:
+        database = await door.ready.run(_database, door.engine)
+    except ConfirmationError:
+        database = "away"
     parts: dict[str, Any] = {"database": database, "redis": "ok" if door.hearing.connected else "away"}
     if database != "ok":
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}

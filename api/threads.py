@@ -19,6 +19,9 @@ DOOR_THREADS, ASIDE_THREADS, RESOLVING_THREADS = 6, 2, 2
 #: in a producer's open transaction that may take as long as it likes.
 HOOK_THREADS, IN_LINE_THREADS = 1, 1
 
+#: For whoever asks whether the process is ready: a balancer, which gives up within a few seconds itself.
+READY_THREADS, READY_SECONDS = 1, 3.0
+
 #: A look and, where it finds money that must go back, a cancel, each with its lease.
 RESOLVING_SECONDS = 45.0
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from payconfirm.document import OrderDocument, read_document
@@ -26,13 +27,14 @@ class Ticket:
     task_id: str
     _order: OrderDocument = field(repr=False)
     _client: "Client" = field(repr=False, compare=False)
+    _sent_at: datetime = field(repr=False, compare=False)
 
     def result(self) -> ResultDocument | None:
         """Give the result document, or None as long as nothing is final.
 
         Raises `InvalidOrder` when the receipt is used by a different document: its result is not this order's.
         """
-        found = self._client.result(self.receipt_id)
+        found = self._client.result(self.receipt_id, since=self._sent_at)
         return None if found is None else self._own(found)
 
     def wait(self, timeout: float = DEFAULT_WAIT_SECONDS) -> ResultDocument:
@@ -44,7 +46,8 @@ class Ticket:
         ends_at = time.monotonic() + timeout
         others_end = min(ends_at, time.monotonic() + OTHERS_SECONDS)
         while True:
-            found = self._client.wait(self.receipt_id, max(ends_at - time.monotonic(), 0))
+            left = max(ends_at - time.monotonic(), 0)
+            found = self._client.wait(self.receipt_id, left, since=self._sent_at)
             if self._is_own(found) or time.monotonic() >= others_end:
                 return self._own(found)
             time.sleep(OTHERS_AGAIN_SECONDS)
@@ -93,19 +96,25 @@ class Client:
 
         Raises `InvalidOrder` before anything is sent, `BrokerUnavailable` when the broker didn't say yes.
         """
-        order = read_document(document)
-        return Ticket(order.receipt_id, self._broker.send(order.as_dict()), order, self)
+        order, sent_at = read_document(document), datetime.now(UTC)
+        return Ticket(order.receipt_id, self._broker.send(order.as_dict()), order, self, sent_at)
 
-    def result(self, receipt_id: str) -> ResultDocument | None:
+    def result(self, receipt_id: str, *, since: datetime | None = None) -> ResultDocument | None:
         """Give the result document, or None as long as nothing is final.
 
-        Raises `InvalidOrder` when what was enqueued could not be read as an order.
+        Raises `InvalidOrder` when what was enqueued could not be read as an order; not for one refused before `since`,
+        which a corrected one has followed.
         """
-        return self._result_store().read(receipt_id)
+        return self._result_store().read(receipt_id, since)
 
-    def wait(self, receipt_id: str, timeout: float = DEFAULT_WAIT_SECONDS) -> ResultDocument:
-        """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds."""
-        return self._result_store().wait(receipt_id, timeout)
+    def wait(
+        self, receipt_id: str, timeout: float = DEFAULT_WAIT_SECONDS, *, since: datetime | None = None
+    ) -> ResultDocument:
+        """Give the result document as soon as it is final, or raise `NotFinal` after `timeout` seconds.
+
+        Raises `InvalidOrder` as `result` does.
+        """
+        return self._result_store().wait(receipt_id, timeout, since)
 
     def close(self) -> None:
         """Close every connection; the client is not used again."""

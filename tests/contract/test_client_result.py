@@ -4,6 +4,7 @@ import json
 import math
 import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
 import redis
@@ -53,9 +54,10 @@ def success(result=RESULT):
     return json.dumps(meta | {"task_id": f"payconfirm-{RECEIPT}"})
 
 
-def failure(words):
+def failure(words, **more):
     error = {"exc_type": "InvalidOrder", "exc_message": words, "exc_module": "payconfirm.errors"}
-    return json.dumps({"status": "FAILURE", "result": error, "traceback": None, "task_id": f"payconfirm-{RECEIPT}"})
+    meta = {"status": "FAILURE", "result": error, "traceback": None, "task_id": f"payconfirm-{RECEIPT}"}
+    return json.dumps(meta | more)
 
 
 def announce(store, stored):
@@ -159,8 +161,8 @@ def test_a_result_stored_right_after_the_first_look_is_heard(client, store, monk
     monkeypatch.setattr(reading, "READ_AGAIN_SECONDS", NEVER_SECONDS)
     look = reading.Results._read
 
-    def look_then_announce(self, receipt_id):
-        found = look(self, receipt_id)
+    def look_then_announce(self, *asked):
+        found = look(self, *asked)
         if found is None:
             announce(store, success())
         return found
@@ -220,6 +222,28 @@ def test_a_ticket_reads_and_waits_for_its_receipt(redis_url, store):
         announce(store, success())
 
         assert ticket.result() == ticket.wait(timeout=1) == RESULT
+
+
+def test_a_ticket_takes_no_older_refusal_for_its_own(redis_url, store):
+    """
+    The wrong document was refused, the corrected one is on its way and will be charged: that is no failure.
+    """
+    document = {"receipt_id": RECEIPT, "order_id": "order-1001", "amount": 3000}
+    with payconfirm.Client.from_url(redis_url) as client:
+        announce(store, failure(["amount: takes won, not 1.5"], date_done=datetime.now(UTC).isoformat()))
+        ticket = client.enqueue(document)
+
+        assert ticket.result() is None
+        with pytest.raises(payconfirm.NotFinal):
+            ticket.wait(timeout=0)
+        with pytest.raises(payconfirm.InvalidOrder):
+            client.result(RECEIPT)
+
+        announce(store, failure(["metadata: too odd"], date_done=datetime.now(UTC).isoformat()))
+        with pytest.raises(payconfirm.InvalidOrder, match="too odd"):
+            ticket.wait()
+        announce(store, success())
+        assert ticket.wait() == RESULT
 
 
 @pytest.mark.parametrize("different", [{"order_id": "order-1002"}, {"amount": 4000}, {"currency": "USD"}])

@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 
 from api.door import end
+from api.threads import SILENT_SECONDS
 from tests.integration.web_process import (
     DEAD_DATABASE,
     DEAD_REDIS,
@@ -143,6 +144,20 @@ def test_it_is_ready_once_the_schema_is_there(start_web, database_url):
     given = os.environ | {"DATABASE_URL": database_url, "REDIS_URL": DEAD_REDIS}
     subprocess.run(migrate, cwd=ROOT, env=given, check=True, capture_output=True)
     assert web.get("/readyz", {}).status_code == 200
+
+
+def test_a_silent_database_makes_nobody_wait_long_for_that_it_isnt_ready(start_web):
+    """
+    A balancer gives up by itself before the database's own time-outs are over, and doesn't hear why.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        web = start_web(DATABASE_URL=f"postgresql://u:secret-password@127.0.0.1:{port}/d")
+
+        answer = web.get("/readyz", {})
+
+    assert assert_problem(answer, 503)["database"] == "away"
+    assert answer.elapsed.total_seconds() < SILENT_SECONDS / 2
 
 
 @pytest.mark.parametrize("host", ["no such host!", "http://127.0.0.1", "999.1.1.1", "127.0.0.1"])

@@ -180,3 +180,20 @@ def test_the_result_of_a_document_whose_receipt_was_taken_over_is_taken_back(eng
         results.store(outbox.due_results(10))
 
         assert client.get("celery-task-meta-payconfirm-r1") is None
+
+
+def test_a_result_that_is_asked_for_while_it_is_stored_is_stored_once_more(engine, ledger):
+    """
+    The key may have been read and deleted in between: nothing would ever stand there again.
+    """
+    done = end(ledger, "r1")
+    outbox = Outbox(engine)
+    stored = outbox.due_results(10)
+
+    ledger.tell_again(done)
+    outbox.mark_stored(stored)
+
+    (again,) = outbox.due_results(10)
+    assert again.document == stored[0].document
+    outbox.mark_stored([again])
+    assert outbox.due_results(10) == []

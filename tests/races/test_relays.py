@@ -47,8 +47,7 @@ LEASE = {"(o.leased_until IS NULL OR o.leased_until <= clock_timestamp())": "tru
 EARLIER_FIRST = {"e.sequence < o.sequence": "false"}
 MARKED_ONCE = {" AND published_at IS NULL\n    ORDER BY number": "\n    ORDER BY number"}
 SKIPPED = {" FOR UPDATE SKIP LOCKED": ""}
-DUE_AGAIN = {"o.number <> ALL(CAST(%(withdrawn)s AS bigint[]))": "false"}
-TURN = {"ANY(%(numbers)s) ORDER BY number FOR UPDATE": "ANY(%(numbers)s) ORDER BY number"}
+DUE_AGAIN = {"o.result_asked <> line.asked": "false"}
 NEVER_BACK = "if sequence > tonumber(ARGV[2]) then return 0 end"
 
 with_control = pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "control"])
@@ -310,7 +309,7 @@ def test_a_result_is_taken_back_whose_receipt_is_being_taken_over_as_it_is_marke
     """
     The statement that marks it has begun, and sees the row as it was; the one that takes it over hasn't committed yet.
     """
-    relay = new_relay({} if guarded else TURN)
+    relay = new_relay({} if guarded else DUE_AGAIN)
     results = relay.outbox.due_results(10)
     relay.results.store(results)
     takes_over = order_values(ledgers.order("r1", "right")) | {"due": Terms().deadline}
@@ -323,6 +322,23 @@ def test_a_result_is_taken_back_whose_receipt_is_being_taken_over_as_it_is_marke
 
     store_results(relay)
     assert (polled(relay) is None) == guarded
+
+
+@with_control
+def test_a_result_that_is_asked_for_while_it_is_stored_is_stored_once_more(course, new_relay, guarded):
+    """
+    Who polls may have read and deleted it in between, and would wait for what never comes.
+    """
+    relay, stop = new_relay({} if guarded else DUE_AGAIN), Stop()
+    done = rejected(course.ledger, "r1")
+
+    with stopped(lambda: store_results(replace(relay, results=Slowly(relay.results, stop))), stop):
+        course.ledger.tell_again(done)
+    relay.redis.delete("celery-task-meta-payconfirm-r1")
+
+    store_results(relay)
+    assert (polled(relay) is not None) == guarded
+    assert store_results(relay) is False
 
 
 class Crowd:

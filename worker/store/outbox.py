@@ -48,8 +48,9 @@ class Announcement:
     type: str
     document: dict[str, Any]
     at: datetime
-    #: Of a result: whether another document has taken its receipt over since.
+    #: Of a result: whether another document has taken its receipt over since; and how often it was asked for.
     taken_back: bool = False
+    asked: int = 0
 
 
 class Lag(NamedTuple):
@@ -129,18 +130,20 @@ _TAKEN_BACK = "o.at < c.created_at AND c.state NOT IN ('rejected', 'confirmed', 
 
 #: Locked for the moment of reading only, so that what can't be marked afterwards isn't read and stored again and again.
 _RESULTS = f"""
-SELECT o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at, {_TAKEN_BACK} AS taken_back
+SELECT o.number, o.id, o.receipt_id, o.sequence, o.type, o.document, o.at, {_TAKEN_BACK} AS taken_back, o.result_asked
 FROM payconfirm.outbox o JOIN payconfirm.confirmations c USING (receipt_id)
 WHERE o.result_due ORDER BY o.number LIMIT :most FOR UPDATE OF o {{unless_locked}}
 """
 
-#: A document that is taking one of these receipts over has done so when the next statement begins.
-_TURN = "SELECT number FROM payconfirm.outbox WHERE number = ANY(:numbers) ORDER BY number FOR UPDATE {unless_locked}"
-
-#: What was stored and is taken back by now, is due again: it must be withdrawn.
-_STORED = f"""
-UPDATE payconfirm.outbox o SET result_due = {_TAKEN_BACK} AND o.number <> ALL(CAST(:withdrawn AS bigint[]))
-FROM payconfirm.confirmations c WHERE o.number = ANY(:numbers) AND c.receipt_id = o.receipt_id
+#: What was asked for meanwhile, by the same document once more or by one that took the receipt over, is due again.
+_STORED = """
+WITH line AS MATERIALIZED (
+    SELECT number, stored.asked
+    FROM payconfirm.outbox o
+    JOIN unnest(CAST(:numbers AS bigint[]), CAST(:asked AS integer[])) AS stored (number, asked) USING (number)
+    ORDER BY number FOR UPDATE OF o {unless_locked}
+)
+UPDATE payconfirm.outbox o SET result_due = o.result_asked <> line.asked FROM line WHERE o.number = line.number
 """
 
 
@@ -181,11 +184,11 @@ class Outbox:
 
     def mark_published(self, events: list[Announcement]) -> None:
         """Say that these events were published."""
-        self._change(_MARK, events)
+        self._change(_MARK, _numbers(events))
 
     def give_back(self, events: list[Announcement]) -> None:
         """Let the events be taken again at once: they could not be published."""
-        self._change(_GIVE_BACK, events)
+        self._change(_GIVE_BACK, _numbers(events))
 
     def lag(self) -> Lag:
         """How far publishing is behind; more than a hundred thousand events are counted as so many."""
@@ -205,20 +208,13 @@ class Outbox:
 
     def mark_stored(self, results: list[Announcement]) -> None:
         """Say that these results were stored, or withdrawn, as they were read."""
-        withdrawn = _numbers([result for result in results if result.taken_back])["numbers"]
+        values = _numbers(results) | {"asked": [result.asked for result in results]}
+        self._change(_STORED, values)
 
-        def mark(unless_locked: str) -> None:
-            with self._transaction() as connection:
-                mine = connection.execute(text(_TURN.format(unless_locked=unless_locked)), _numbers(results))
-                values = {"numbers": list(mine.scalars()), "withdrawn": withdrawn}
-                connection.execute(text(_STORED), values)
-
-        _patiently(mark)
-
-    def _change(self, statement: str, events: list[Announcement]) -> None:
+    def _change(self, statement: str, values: dict[str, list[int]]) -> None:
         def change(unless_locked: str) -> None:
             with self._transaction() as connection:
-                connection.execute(text(statement.format(unless_locked=unless_locked)), _numbers(events))
+                connection.execute(text(statement.format(unless_locked=unless_locked)), values)
 
         _patiently(change)
 

@@ -64,7 +64,7 @@ WHERE receipt_id = :receipt_id AND state = 'rejected' AND reason IN ('order_mism
 RETURNING *
 ),
 taken_back AS (
-    UPDATE payconfirm.outbox o SET result_due = true FROM replaced
+    UPDATE payconfirm.outbox o SET result_due = true, result_asked = o.result_asked + 1 FROM replaced
     WHERE o.receipt_id = replaced.receipt_id AND o.sequence = replaced.sequence
 )
 SELECT *, clock_timestamp() AS now FROM replaced
@@ -256,8 +256,9 @@ ON CONFLICT (id) DO NOTHING
 #: Whether a write whose answer was lost has happened.
 WRITTEN = "SELECT 1 FROM payconfirm.steps WHERE id = CAST(:step_id AS uuid) AND NOT stale"
 
+#: One that is due already may be in the relay's hands, stored a moment ago and gone from there since.
 TELL_AGAIN = """
-UPDATE payconfirm.outbox o SET result_due = true FROM payconfirm.confirmations c
+UPDATE payconfirm.outbox o SET result_due = true, result_asked = o.result_asked + 1 FROM payconfirm.confirmations c
 WHERE c.receipt_id = :receipt_id AND o.receipt_id = c.receipt_id AND o.sequence = c.sequence
-  AND c.state IN ('rejected', 'confirmed', 'voided') AND NOT o.result_due
+  AND c.state IN ('rejected', 'confirmed', 'voided')
 """

@@ -27,6 +27,9 @@ from worker.store.dead_letters import LONGEST_REASON, DeadLetter
 
 log = structlog.get_logger(__name__)
 
+#: Of a reason so much is logged; the dead letter has all of it.
+LOGGED_REASON = 2000
+
 
 @cache
 def parts() -> bootstrap.WorkerParts:
@@ -140,7 +143,7 @@ def _refuse(task: Task, arguments: tuple[Any, ...], reason: str) -> None:
         task_id=task.request.id,
     )
     or_give_up(lambda: parts().dead_letters.keep(letter))
-    log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason)
+    log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason[:LOGGED_REASON])
 
 
 def _named(document: object) -> str | None:

@@ -151,6 +151,15 @@ def test_the_next_message_ends_at_once_and_kept_is(name, house, worker):
     assert bad.reason in reason
 
 
+def test_every_field_that_is_wrong_is_named_however_many(house, worker):
+    raw = item(ORDER | {f"unknown_{number}": 1 for number in range(500)})
+
+    after(house, worker, raw)
+
+    (reason,) = house.kept(raw)
+    assert all(f"unknown_{number}: " in reason for number in range(500))
+
+
 USABLE = {
     "no properties": lambda document: item(body=json.dumps([[document], {}, None]), properties=...),
     "no delivery tag": lambda document: item(

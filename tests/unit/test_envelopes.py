@@ -21,8 +21,10 @@ from worker.broker.envelopes import (
     LONGEST_ID,
     MOST_LEVELS,
     RAW,
+    UNREADABLE,
     CeleryJob,
     Unusable,
+    read_id,
     read_job,
     too_large,
 )
@@ -106,8 +108,21 @@ def test_what_is_too_large_is_not_read_and_only_its_beginning_is_kept():
 
     made = made_of(raw, "a tag", "payconfirm")
 
-    assert made["headers"] == {"why": too_large("the message")}
+    assert made["headers"] == {"id": None, "why": too_large("the message")}
     assert base64.b64decode(made["body"]) == raw[:KEPT_BYTES]
+
+
+@pytest.mark.parametrize("spoilt", [{"headers": {"compression": "application/x-gzip"}}, {"body": "no base64"}])
+def test_whose_headers_can_be_read_is_told_what_is_wrong(spoilt):
+    """
+    Else whoever polls under that id waits for ever.
+    """
+    whole = {"body": "W10=", "headers": {}, "properties": {"body_encoding": "base64"}} | spoilt
+    whole["headers"] = whole["headers"] | {"id": "payconfirm-r1"}
+
+    made = made_of(json.dumps(whole).encode(), "a tag", "payconfirm")
+
+    assert (made["content-type"], read_id(made["headers"])) == (UNREADABLE, "payconfirm-r1")
 
 
 def test_a_body_that_is_too_large_becomes_a_dead_letter_of_its_beginning():

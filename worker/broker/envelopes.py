@@ -41,7 +41,14 @@ class CeleryJob:
 
 
 class Unusable(Exception):
-    """Nobody can run this message; the text says what is wrong with it."""
+    """Nobody can run this message; the text says what is wrong with it.
+
+    `headers` are those of a message that can be read so far: its producer is told.
+    """
+
+    def __init__(self, words: str, headers: Mapping[str, Any] | None = None) -> None:
+        super().__init__(words)
+        self.headers = headers or {}
 
 
 def envelope(item: bytes, tag: str, queue: str) -> dict[str, Any]:
@@ -65,7 +72,7 @@ def parts(item: bytes) -> tuple[object, object, dict[str, Any], bytes]:
     try:
         return _parts(item)
     except Unusable as wrong:
-        return UNREADABLE, "binary", {"why": str(wrong)}, cut(item)
+        return UNREADABLE, "binary", {"id": read_id(wrong.headers), "why": str(wrong)}, cut(item)
 
 
 def too_large(what: str) -> str:
@@ -90,18 +97,13 @@ def _parts(item: bytes) -> tuple[object, object, dict[str, Any], bytes]:
     if not isinstance(headers, dict):
         raise Unusable("the message has no headers")
     if headers.get("compression"):  # kombu would unpack it without a limit
-        raise Unusable("the message is compressed; send it as it is")
+        raise Unusable("the message is compressed; send it as it is", headers)
     encoding = properties.get("body_encoding") if isinstance(properties, dict) else None
-    return message.get("content-type"), message.get("content-encoding") or "utf-8", headers, _body(body, encoding)
-
-
-def _body(body: str, encoding: object) -> bytes:
-    if encoding != "base64":
-        return body.encode(errors="surrogatepass")
     try:
-        return base64.b64decode(body, validate=True)
+        encoded = base64.b64decode(body, validate=True) if encoding == "base64" else body.encode(errors="surrogatepass")
     except (binascii.Error, ValueError) as error:
-        raise Unusable(f"the body isn't base64: {error}") from None
+        raise Unusable(f"the body isn't base64: {error}", headers) from None
+    return message.get("content-type"), message.get("content-encoding") or "utf-8", headers, encoded
 
 
 def read_job(headers: object, content_type: object, body: object, known: Container[str]) -> CeleryJob:

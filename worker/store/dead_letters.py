@@ -10,8 +10,8 @@ from sqlalchemy import Engine, text
 from confirmation.events import timestamp
 from worker.store.engine import named_errors
 
-#: A reason is for people; a document with a thousand faults needs no thousand lines.
-LONGEST_REASON = 2000
+#: A reason names every field that is wrong: so much is more than a document of the HTTP door's size can have.
+LONGEST_REASON = 64 * 1024
 
 _KEEP = """
 INSERT INTO payconfirm.dead_letters (id, source, reason, receipt_id, task_id, raw, answer)

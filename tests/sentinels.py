@@ -34,7 +34,14 @@ class Node:
     def follow(self, primary):
         """Return once this one has all that the primary has."""
         self.client.replicaof("127.0.0.1", primary.server.port)
-        until(lambda: self.client.info("replication")["master_link_status"] == "up")
+        until(self.follows)
+
+    def follows(self):
+        """Whether it has all that its primary has. A Sentinel cuts the connections of a node that it demotes."""
+        try:
+            return self.client.info("replication").get("master_link_status") == "up"
+        except redis.ConnectionError:
+            return False
 
 
 class Sentinel(Server):
@@ -106,7 +113,7 @@ class Behind:
         with self._sentinels[0].client as client:
             client.execute_command("SENTINEL", "FAILOVER", MASTER)
         until(lambda: self.master is not before)
-        until(lambda: before.client.info("replication").get("master_link_status") == "up")
+        until(before.follows)
 
     def lose_the_master(self):
         """Kill the master, and the first Sentinel with it; return once the replica has taken over."""

@@ -18,11 +18,11 @@ from confirmation.states import State
 from worker import bootstrap
 from worker.broker.hints import Hints
 from worker.broker.redis import make_redis
-from worker.duty import explain
+from worker.duty import explain, finding
 from worker.store.callbacks import Callbacks
 from worker.store.dead_letters import DeadLetters
 from worker.store.operating import Operating
-from worker.store.reading import Reading
+from worker.store.reading import OfOrder, Reading, WholeStory
 from worker.store.stock import Stock
 
 #: How a person who resolves insists, over HTTP.
@@ -45,17 +45,16 @@ class Desk:
         self.letters = DeadLetters(engine)
         self.callbacks = Callbacks(engine)
 
-    def story(self, receipt_id: str) -> dict[str, Any] | None:
-        """Tell a receipt's story; None for one without a row."""
-        story = self._reading.whole_story(receipt_id)
-        return story and explain.as_data(story)
+    def find(self, wanted: str) -> WholeStory | list[OfOrder]:
+        """Give a receipt's story by its own id or its order's. Raises `ValueError` for what can be neither."""
+        return finding.find(self._reading, finding.check_wanted(wanted))
 
     def trace(self, receipt_id: str) -> dict[str, Any]:
         """Tell a receipt's story."""
-        story = self.story(receipt_id)
+        story = self._reading.whole_story(receipt_id)
         if story is None:
             raise _unknown(receipt_id)
-        return story
+        return explain.as_data(story)
 
     def retry(self, receipt_id: str, by: str) -> dict[str, Any]:
         """Have a receipt looked at now."""

@@ -54,11 +54,6 @@ _GAUGES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 }
 
 
-def words(measure: Measure) -> str:
-    """What a number means, for people."""
-    return _GAUGES[measure.name][1]
-
-
 @router.get("/metrics", summary="What Prometheus reads", **openapi.METRICS)
 async def metrics(request: Request, _: Operator) -> Response:
     """Give the numbers of the house, and this process's own. Without the database only the latter."""

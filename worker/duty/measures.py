@@ -4,12 +4,14 @@ What is open is counted, up to a number that means "far too many". Of what has e
 is more than a moment's work, the planner's own statistics say how many, a per cent or so off.
 """
 
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Engine, text
 
+from confirmation.order import Money
 from worker.duty.checks import BACKLOG_SECONDS, OVERDUE_SECONDS
-from worker.duty.showing import moment
+from worker.duty.showing import money
 from worker.store.engine import named_errors
 
 #: Nothing is counted further than this.
@@ -84,11 +86,11 @@ WHERE c.oid = 'payconfirm.confirmations'::regclass AND c.reltuples > 0
 
 _REVIEW = """
 WITH looked AS MATERIALIZED (
-    SELECT receipt_id, order_id, state, reason, message, state_since FROM payconfirm.confirmations
+    SELECT receipt_id, order_id, state, reason, message, state_since, amount, currency FROM payconfirm.confirmations
     WHERE due_at IS NOT NULL ORDER BY lane, due_at LIMIT :bound
 )
-SELECT receipt_id, order_id, reason, message, state_since AS since FROM looked
-WHERE state = 'review' ORDER BY state_since LIMIT :most
+SELECT receipt_id, order_id, amount, currency, reason, message, state_since AS since FROM looked
+WHERE state = 'review' ORDER BY state_since, receipt_id LIMIT :most
 """
 
 
@@ -97,9 +99,10 @@ class Asked(NamedTuple):
 
     receipt_id: str
     order_id: str
+    amount: str
     reason: str
     message: str
-    since: str
+    since: datetime
 
 
 class Measures:
@@ -122,4 +125,4 @@ class Measures:
         with named_errors(), self._engine.begin() as connection:
             connection.execute(text(f"SET LOCAL statement_timeout = '{_SECONDS}s'"))
             rows = connection.execute(text(_REVIEW), {"most": most, "bound": MOST})
-            return [Asked(row.receipt_id, row.order_id, row.reason, row.message, moment(row.since)) for row in rows]
+            return [Asked(row[0], row[1], money(Money(row.amount, row.currency)), *row[4:]) for row in rows]

@@ -20,7 +20,7 @@ VALUES (CAST(:id AS uuid), :source, :reason, :receipt_id, :task_id, :raw,
 ON CONFLICT (id) DO NOTHING
 """
 
-_LIST = "SELECT id, at, source, reason, receipt_id, raw FROM payconfirm.dead_letters ORDER BY at DESC LIMIT :most"
+_LIST = "SELECT id, at, source, reason, receipt_id, raw FROM payconfirm.dead_letters ORDER BY at DESC, id LIMIT :most"
 
 #: A bad copy never hides a good job's result: a FAILURE stands only while the receipt has no row. Results are kept for
 #: a day, so an older one has gone by itself.

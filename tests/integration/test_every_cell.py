@@ -4,6 +4,7 @@ A receipt is brought into the state by the rules themselves, the gateway is made
 looked at once. `cells.py` has the table and how each row is shown.
 """
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -177,6 +178,8 @@ def assert_seen_as(cell, step):
     seen = KINDS[cell.title].seen
     if seen is Seen.NO_WORD:
         assert step.seen.startswith("no word: ")
+    elif seen is Seen.UNDOCUMENTED:
+        assert re.fullmatch(rf"{seen} \(status -?\d+\)", step.seen)
     else:
         assert step.seen == ("no such receipt" if cell.title == "not there" else seen.value)
 

@@ -1,5 +1,6 @@
 """The page as the browser gets it: in its reader's language, with nothing from elsewhere, under strict headers."""
 
+from http import HTTPStatus
 from pathlib import Path
 
 from aiohttp import web
@@ -27,12 +28,12 @@ HEADERS = {
 }
 
 
-def page(request: web.Request) -> web.Response:
+def page(request: web.Request, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
     """Give the one page there is; what it shows depends on its address."""
     html = (PAGE / "index.html").read_text()
     html = html.replace("{{lang}}", language(request)).replace("{{art}}", (PAGE / "art.svg").read_text())
     vary = {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
-    return web.Response(text=html, content_type="text/html", headers=vary)
+    return web.Response(text=html, content_type="text/html", headers=vary, status=status)
 
 
 def file(request: web.Request) -> web.Response:

@@ -162,11 +162,19 @@ def _shown(order: Order, result: dict[str, Any] | None) -> dict[str, Any]:
     state = "received" if order.receipt_id else "placed"
     known = result or {"state": state, "final": False, "reason": None, "message": ""}
     told = {name: known[name] for name in ("state", "final", "reason", "message")}
-    return told | {name: getattr(order, name) for name in ("order_id", "buyer", "sku", "amount")}
+    return told | {name: getattr(order, name) for name in ("order_id", "buyer", "sku", "amount", "receipt_id")}
 
 
 async def _nothing() -> AsyncIterator[dict[str, Any]]:
     yield {"state": "missing", "final": True}
+
+
+@web.middleware
+async def _nowhere(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give who follows a wrong address a page that leads back, which says so itself."""
+    if request.method == "GET" and isinstance(request.match_info.http_exception, web.HTTPNotFound):
+        return pages.page(request, HTTPStatus.NOT_FOUND)
+    return await handler(request)
 
 
 async def _page(request: web.Request) -> web.StreamResponse:
@@ -186,7 +194,7 @@ async def _with_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 def build_app(shop: Shop) -> web.Application:
     """Build the application: the page at two addresses, its files, and what it asks for."""
-    app = web.Application(client_max_size=LARGEST_BODY_BYTES)
+    app = web.Application(client_max_size=LARGEST_BODY_BYTES, middlewares=[_nowhere])
     app.add_routes(
         [
             web.get("/", _page),

@@ -1,5 +1,6 @@
 """The shop as a buyer has it: a real Chromium, the shop's server, and all of payconfirm with the sandbox gateway."""
 
+import json
 import re
 import signal
 from contextlib import closing, contextmanager
@@ -21,6 +22,11 @@ STOCK = dict.fromkeys(GOODS, 50) | {"vinyl-signed": 1, "umbrella-red": 0}
 SECRET = "whsec_" + "c2hvcHBlcnMgYXJlIHRvbGQgdGhlIHRydXRoIQ=="
 PAID, NOT_PAID = "결제가 완료되었습니다", "결제되지 않았습니다"
 CHECKING, SOLD_OUT = "결제를 확인하고 있습니다", "품절되었습니다"
+REFUNDED = "결제가 취소되어 환불됩니다"
+#: Longer than an open page waits before it asks again.
+A_LOOK_LATER_MS = 31_000
+NOT_CHARGED = "You haven't been charged."
+IF_FOUND = f"{NOT_CHARGED} If a charge does show up later, it will be refunded automatically."
 XSS = "<img src=x onerror=alert(1)><b>김하늘</b>"
 
 
@@ -38,6 +44,13 @@ class Shop:
     def receipts(self, order_id):
         """How many receipts the payment window has opened for an order."""
         return len(self.house.control("GET", f"/sandbox/receipts?order_id={order_id}")["receipts"])
+
+    def void(self, receipt_id):
+        """Have a person void a receipt, and wait until the money is back."""
+        url = f"{self.house.web_url}/v1/confirmations/{receipt_id}"
+        headers = {"Authorization": f"Bearer {self.house.keys.operator}"}
+        requests.post(f"{url}/void", json={}, headers=headers).raise_for_status()
+        assert until(lambda: requests.get(url, headers=headers).json()["state"] == "voided")
 
     def status(self, order_id):
         """What the shop's own table says of an order."""
@@ -84,6 +97,15 @@ class Buyer:
     def order_id(self):
         """The number of the order that the page shows: it is in its address."""
         return re.fullmatch(r".*/orders/([A-Z0-9]{12})", self.page.url)[1]
+
+    @property
+    def receipt_id(self):
+        """The receipt, as whoever tries the demo is told it."""
+        return re.search(r"explain (\w+)", self.page.locator("#story").inner_text())[1]
+
+    def looks(self):
+        """How often the page has asked for an outcome."""
+        return sum(url.endswith("/events") for _, url in self.tab.asked)
 
     def choose(self, sku):
         self.page.locator(f'[data-sku="{sku}"] button').click()
@@ -152,7 +174,7 @@ def test_the_last_one_is_sold_once_and_who_comes_second_is_not_charged(buyer, op
     second.pay()
     second.sees(SOLD_OUT)
 
-    assert "청구된 금액은 없습니다" in second.text
+    assert "결제된 금액은 없습니다" in second.text
     assert (shop.charges(buyer.order_id), shop.charges(second.order_id)) == (1, 0)
     second.page.click("#back")
     expect(second.page.locator('[data-sku="vinyl-signed"] .stock')).to_have_text("품절")
@@ -165,6 +187,11 @@ def test_a_payment_that_the_bank_declines_is_not_charged_and_says_why(buyer, sho
 
     buyer.sees(NOT_PAID)
     assert "카드사가 승인을 거절했습니다" in buyer.text
+    buyer.page.click("[data-language=en]")
+    expect(buyer.page.locator("#bank")).to_have_text(
+        "In your bank's own words: 카드사에서 승인을 거절하였습니다. (한도초과)"
+    )
+    expect(buyer.page.locator("#bank-words")).to_have_attribute("lang", "ko")
     assert shop.charges(buyer.order_id) == 0
     assert shop.status(buyer.order_id) == "failed"
 
@@ -187,6 +214,134 @@ def test_a_payment_whose_answer_is_lost_is_complete_and_charged_once(buyer, shop
     assert shop.charges(buyer.order_id) == 1
 
 
+def test_who_tries_a_payment_is_told_where_its_story_is(buyer, shop):
+    buyer.order()
+    expect(buyer.page.locator("#story")).to_be_hidden()
+    buyer.pay("lose")
+
+    buyer.sees(PAID)
+    story = json.loads(shop.house.run("python", "-m", "worker", "explain", buyer.receipt_id, "--json"))
+    assert "lost" in json.dumps(story) or "no word" in json.dumps(story)
+
+
+def test_a_page_that_stays_open_says_that_a_person_has_voided_the_payment(open_tab, shop):
+    tab = open_tab()
+    tab.page.clock.install()
+    buyer = Buyer(tab, shop)
+    buyer.order()
+    buyer.pay()
+    buyer.sees(PAID)
+
+    shop.void(buyer.receipt_id)
+    tab.page.clock.fast_forward(A_LOOK_LATER_MS)
+
+    buyer.sees(REFUNDED)
+    looks = buyer.looks()
+    tab.page.clock.fast_forward(10 * A_LOOK_LATER_MS)
+    assert buyer.looks() == looks, "nothing follows what is voided"
+
+
+def test_a_page_that_nobody_sees_asks_for_nothing_until_it_is_seen_again(open_tab, shop):
+    tab = open_tab()
+    tab.page.clock.install()
+    buyer = Buyer(tab, shop)
+    buyer.order()
+    buyer.pay()
+    buyer.sees(PAID)
+    seen = "Object.defineProperty(document, 'hidden', {configurable: true, get: () => %s})"
+
+    tab.page.evaluate(seen % "true")
+    looks = buyer.looks()
+    for _ in range(3):
+        tab.page.clock.fast_forward(A_LOOK_LATER_MS)
+    assert buyer.looks() == looks
+
+    shop.void(buyer.receipt_id)
+    tab.page.evaluate(seen % "false")
+    tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    buyer.sees(REFUNDED)
+
+
+def test_an_order_that_is_placed_anew_is_not_covered_by_the_old_one(open_tab, shop):
+    """The old one's next look is planned when the new one begins."""
+    tab = open_tab()
+    tab.page.clock.install()
+    buyer = Buyer(tab, shop)
+    buyer.order()
+    buyer.pay("decline")
+    buyer.sees(NOT_PAID)
+    old = buyer.order_id
+
+    buyer.page.click("#again")
+    buyer.page.click("#checkout-pay")
+    expect(buyer.page.locator("#window")).to_be_visible()
+    looks = buyer.looks()
+    tab.page.clock.fast_forward(A_LOOK_LATER_MS)
+
+    assert buyer.looks() == looks
+    assert buyer.order_id != old
+    buyer.pay()
+    buyer.sees(PAID)
+
+
+@pytest.mark.parametrize(
+    ("reason", "money"),
+    [
+        *dict.fromkeys(("out_of_stock", "unknown_sku", "amount_mismatch", "payment_failed"), NOT_CHARGED).items(),
+        *dict.fromkeys(("declined", "deadline_exceeded", "not_ready", "awaiting_deposit"), IF_FOUND).items(),
+        ("order_already_paid", "You haven't been charged a second time."),
+        (
+            "already_cancelled",
+            "We haven't kept any money. Anything you had been charged goes back to your original payment method.",
+        ),
+    ],
+)
+def test_a_rejection_speaks_of_a_refund_only_where_money_could_be_found(open_tab, shop, reason, money):
+    tab = open_tab("en-GB")
+    told = {"state": "rejected", "final": True, "reason": reason, "message": "", "order_id": "X", "receipt_id": "r"}
+    event = f"data: {json.dumps(told)}\n\n"
+    tab.page.route("**/orders/*/events", lambda route: route.fulfill(content_type="text/event-stream", body=event))
+    tab.page.goto(f"{shop.url}/orders/X")
+
+    expect(tab.page.locator("#outcome-money")).to_have_text(money)
+
+
+def test_a_name_that_is_missing_is_asked_for(buyer):
+    buyer.choose("mug-blue")
+    buyer.page.click("#checkout-pay")
+
+    expect(buyer.page.locator("#checkout-problem")).to_have_text("받는 분 이름을 입력해 주세요.")
+    expect(buyer.page.locator("#buyer-name")).to_be_focused()
+
+
+@pytest.mark.parametrize("size", [(320, 568), (360, 640)], ids=["320x568", "360x640"])
+@pytest.mark.parametrize("language", ["ko-KR", "en-GB"])
+def test_on_a_small_screen_the_windows_buttons_are_seen_and_every_way_can_be_chosen(open_tab, shop, size, language):
+    tab = open_tab(language)
+    tab.page.set_viewport_size({"width": size[0], "height": size[1]})
+    buyer = Buyer(tab, shop)
+    buyer.order()
+
+    for button in ("#window-pay", "#window-cancel"):
+        expect(tab.page.locator(button)).to_be_in_viewport(ratio=1)
+    way = tab.page.locator('label:has(input[value="lose"])')
+    tab.page.locator('input[value="lose"]').focus()
+    expect(way).to_be_in_viewport(ratio=1)
+    below, foot = way.bounding_box(), tab.page.locator("#window .foot").bounding_box()
+    assert below["y"] + below["height"] <= foot["y"]
+
+
+def test_an_address_that_leads_nowhere_has_a_page_that_leads_back(buyer, shop):
+    answer = buyer.page.goto(f"{shop.url}/no/such/page")
+
+    assert answer.status == 404
+    buyer.sees("페이지를 찾을 수 없습니다")
+    buyer.page.click("#back")
+    expect(buyer.page.locator('[data-sku="mug-blue"]')).to_be_visible()
+    assert {"404" in said for said in buyer.tab.complaints} == {True}
+    buyer.tab.complaints.clear()
+
+
 def test_a_reload_while_nothing_is_decided_says_that_it_is_looked_into_and_then_the_outcome(buyer, shop):
     with shop.nobody_working():
         buyer.order()
@@ -195,7 +350,7 @@ def test_a_reload_while_nothing_is_decided_says_that_it_is_looked_into_and_then_
         buyer.page.reload()
         expect(buyer.page.locator("#summary")).to_contain_text("12,000원")
         buyer.sees(CHECKING)
-        assert "두 번 청구되지 않습니다" in buyer.text
+        assert "중복으로 결제되지 않습니다" in buyer.text
         assert NOT_PAID not in buyer.text
 
     buyer.sees(PAID)

@@ -6,7 +6,14 @@ import { WORDS, formatPrice } from "./words.js";
 const FEW = 5;                      // from here on the page says how many are left
 const SLOW_AFTER_MS = 10_000;       // then it says that it takes longer than usual
 const AGAIN_MS = [500, 1000, 2000, 4000];
-const SIGNS = { confirmed: "good", rejected: "no", voiding: "back", voided: "back", placed: "no", missing: "no" };
+const LOOK_AGAIN_MS = 30_000;       // so often an open page asks whether what was final has been taken back
+const SIGNS = { confirmed: "good", rejected: "no", voiding: "back", voided: "back", placed: "no", missing: "no", nowhere: "no" };
+// A person may void what was confirmed, and money that is found after a rejection goes back.
+const TAKEN_BACK = ["confirmed", "rejected"];
+const TITLES = { out_of_stock: "soldOutTitle", order_already_paid: "alreadyPaidTitle", already_cancelled: "cancelledTitle" };
+const MONEY = { order_already_paid: "noSecondTime", already_cancelled: "nothingKept" };
+// Rejected, and yet money may be found: the gateway wasn't clear about it, or the buyer can still pay.
+const MAY_BE_FOUND = ["declined", "deadline_exceeded", "late_approval", "receipt_not_found", "not_ready", "awaiting_deposit", "operator"];
 
 const $ = (id) => document.getElementById(id);
 const page = document.documentElement;
@@ -16,6 +23,7 @@ let order = null;                   // what the server last said of the order th
 let chosen = null;                  // the item in the checkout
 let events = null;
 let slow = null;
+let later = null;
 
 const word = (key, ...more) => {
   const found = WORDS[language][key];
@@ -94,7 +102,7 @@ function openCheckout(item) {
 
 async function placeOrder() {
   const name = $("buyer-name").value.trim();
-  if (!name) return refuseCheckout("nameProblem");
+  if (!name) return refuseCheckout("nameMissing");
   $("checkout-pay").disabled = true;     // a second press is no second order
   let answer = null;
   try {
@@ -112,13 +120,14 @@ async function placeOrder() {
 function refuseCheckout(key) {
   $("checkout-problem").textContent = word(key);
   $("checkout-problem").hidden = false;
-  if (key === "nameProblem") $("buyer-name").focus();
+  if (key !== "orderProblem") $("buyer-name").focus();
 }
 
 // Paying ------------------------------------------------------------------------------------------------------------
 
 async function pay() {
   const paying = order;
+  unfollow();
   showOrder();
   const receiptId = await requestPayment(paying.order_id, { failed: () => word("windowProblem") });
   if (receiptId === null) return;
@@ -128,7 +137,7 @@ async function pay() {
 
 // STEP 1: hand the receipt to the shop's server. Whether it heard us is unknown until it answers, so say it again.
 async function confirmPayment(orderId, receiptId) {
-  show({ ...order, state: "received", reason: null, final: false });
+  show({ ...order, receipt_id: receiptId, state: "received", reason: null, final: false });
   for (let tries = 0; order?.order_id === orderId; tries += 1) {
     try {
       const answer = await post(`/orders/${orderId}/pay`, { receipt_id: receiptId });
@@ -154,11 +163,19 @@ function follow(orderId, { refused = false } = {}) {
     if (news.final || news.state === "placed") stream.close();
     if (news.state === "placed" && receiptId) return confirmPayment(orderId, receiptId);
     show({ ...news, refused });
+    if (TAKEN_BACK.includes(news.state)) lookLater(orderId);
   };
   stream.onerror = () => {
+    if (TAKEN_BACK.includes(order?.state)) return lookLater(orderId);  // what is known stands meanwhile
     if (order?.state !== "missing") $("connection").hidden = false;
     if (stream.readyState === EventSource.CLOSED) lookAgain(orderId, stream);
   };
+}
+
+// While somebody is looking: a page that is hidden asks when it is seen again.
+function lookLater(orderId) {
+  unfollow();
+  later = setTimeout(() => { if (!document.hidden) follow(orderId); }, LOOK_AGAIN_MS);
 }
 
 // The server answered with an error, after which a browser doesn't come again by itself.
@@ -168,6 +185,7 @@ async function lookAgain(orderId, stream) {
 }
 
 function unfollow() {
+  clearTimeout(later);
   events?.close();
   events = null;
 }
@@ -193,12 +211,13 @@ function showOrder() {
 function describe(news) {
   const because = news.reason ? word("reasons")[news.reason] ?? "" : "";
   switch (news.state) {
+    case "nowhere": return [word("nowhereTitle"), word("nowhereText"), ""];
     case "missing": return [word("noOrderTitle"), word("noOrderText"), ""];
     case "placed": return [word("placedTitle"), word(news.refused ? "conflictText" : "placedText"), ""];
     case "confirmed": return [word("confirmedTitle"), word("confirmedText", news.buyer), ""];
     case "rejected": {
-      const bank = news.reason === "declined" && news.message ? `\n${word("said", news.message)}` : "";
-      return [word(news.reason === "out_of_stock" ? "soldOutTitle" : "rejectedTitle"), because + bank, word("noMoney")];
+      const money = [MONEY[news.reason] ?? "noMoney", ...(MAY_BE_FOUND.includes(news.reason) ? ["refundIfFound"] : [])];
+      return [word(TITLES[news.reason] ?? "rejectedTitle"), because, money.map((key) => word(key)).join(" ")];
     }
     case "voiding": return [word("voidingTitle"), because, word("moneyBack", price(news.amount))];
     case "voided": return [word("voidedTitle"), because, word("moneyBack", price(news.amount))];
@@ -215,6 +234,7 @@ function renderOrder() {
   setText($("outcome-title"), title);
   setText($("outcome-text"), text);
   setText($("outcome-money"), money);
+  showBank(order.state === "rejected" && order.reason === "declined" ? order.message : "");
   const rows = order.amount === undefined ? [] : [
     ["item", item ? nameOf(item) : order.sku], ["amount", price(order.amount)],
     ["recipient", order.buyer], ["orderNumber", order.order_id],
@@ -222,8 +242,17 @@ function renderOrder() {
   $("summary").replaceChildren(...rows.map(([key, value]) =>
     element("div", {}, element("dt", {}, word(key)), element("dd", {}, value))));
   $("pay-now").hidden = order.state !== "placed";
-  $("again").hidden = order.state !== "rejected" || order.reason === "out_of_stock" || !item;
+  $("again").hidden = order.state !== "rejected" || ["out_of_stock", "order_already_paid"].includes(order.reason) || !item;
+  $("story").hidden = !order.receipt_id;
+  setText($("story-command"), `.venv/bin/python -m worker explain ${order.receipt_id}`);
   document.title = `${title} · ${word("brand")}`;
+}
+
+// The bank's own words, in its own language, whatever the page's is.
+function showBank(message) {
+  $("bank").hidden = !message;
+  setText($("bank-words"), message ?? "");
+  $("bank-words").lang = /[가-힣]/.test(message) ? "ko" : "";
 }
 
 // Screen readers hear of what changes; so what is the same isn't written again.
@@ -267,6 +296,11 @@ function route() {
   if ($("window").open) $("window-close").click();
   if ($("checkout").open) $("checkout").close();
   const orderId = location.pathname.match(/^\/orders\/([A-Z0-9]+)$/)?.[1];
+  if (!orderId && location.pathname !== "/") {
+    order = { state: "nowhere", final: true };
+    showOrder();
+    return loadShelf();
+  }
   if (!orderId) {
     order = null;
     $("order").hidden = true;
@@ -297,5 +331,8 @@ $("checkout-form").addEventListener("submit", (event) => {
 $("pay-now").addEventListener("click", pay);
 $("again").addEventListener("click", () => openCheckout(goods.find((one) => one.sku === order.sku)));
 window.addEventListener("popstate", route);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && TAKEN_BACK.includes(order?.state)) follow(order.order_id);
+});
 
 route();

@@ -29,6 +29,9 @@ _HEARTBEAT = b": waiting\n\n"
 #: After a connection was lost, in milliseconds.
 _COME_BACK = b"retry: 2000\n\n"
 
+#: No ends of lines to a reader of server-sent events, but to one that splits its text as many libraries do.
+_NO_LINES = {line: f"\\u{line:04x}" for line in (0x85, 0x2028, 0x2029)}
+
 Read = Callable[[int, int], Awaitable[list[Placed]]]
 Frames = list[tuple[int, bytes]]
 
@@ -115,5 +118,5 @@ def _pieces(frames: Frames) -> Frames:
 
 
 def _frame(place: int, event: dict[str, Any]) -> bytes:
-    data = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    data = json.dumps(event, ensure_ascii=False, separators=(",", ":")).translate(_NO_LINES)
     return f"id: {cursors.write(place)}\nevent: {event['type']}\ndata: {data}\n\n".encode()

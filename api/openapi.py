@@ -222,6 +222,27 @@ CONSOLE: dict[str, Any] = {
     | _ON_DUTY,
     "openapi_extra": {"security": [{"operator": []}, {"browser": []}]},
 }
+_HOOKS = {
+    "schema": {"description": "Bootpay's own; receipt_id is read, and nothing is refused"},
+    "example": {"receipt_id": "5afd6be8e13f33616f2876ac"},
+}
+WEBHOOK: dict[str, Any] = {
+    "responses": {
+        200: {
+            "description": 'Taken, whatever it says: OK where BOOTPAY_API is v1, {"success": true} where it is v2',
+            "content": {
+                "application/json": {"schema": {"type": "object"}, "example": {"success": True}},
+                "text/plain": {"schema": {"type": "string"}, "example": "OK"},
+            },
+        },
+        403: _problem(403, "Webhooks aren't taken from 203.0.113.7: WEBHOOK_SOURCES doesn't name it."),
+        413: _problem(413, "A document has at most 65536 bytes."),
+    }
+    | _AWAY,
+    "openapi_extra": {
+        "requestBody": {"content": {"application/json": _HOOKS, "application/x-www-form-urlencoded": _HOOKS}}
+    },
+}
 READY: dict[str, Any] = {
     "responses": {503: _problem(503, "The database is not ready: away.", database="away", redis="ok")}
 }

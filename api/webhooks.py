@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
+from api import openapi
 from api.bodies import read_body
 from api.door import Door, door_of
 from api.problems import Problem
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 
-@router.post("/bootpay", summary="Bootpay's webhook, v1 and v2")
+@router.post("/bootpay", summary="Bootpay's webhook, v1 and v2", **openapi.WEBHOOK)
 async def bootpay(request: Request, door: Annotated[Door, Depends(door_of)]) -> Response:
     """Have the receipt looked up if it is known; answer what Bootpay takes for a yes either way."""
     host = request.client.host if request.client else None

@@ -56,7 +56,7 @@ def test_every_answer_is_one_that_the_description_names(web, tmp_path):
         *(f"{web.url}/openapi.json", "--exclude-checks", BEYOND_A_SCHEMA, "--exclude-path", ENDLESS),
         *("--header", f"Authorization: {OPERATOR['Authorization']}", "--generation-deterministic"),
         *("--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing"),
-        *("--request-timeout", "10", "--no-color", "--workers", "2"),
+        *("--request-timeout", "10", "--no-color", "--workers", "1"),  # two meet a bug of Python 3.11's own parser
     ]
 
     done = subprocess.run(

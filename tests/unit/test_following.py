@@ -1,6 +1,7 @@
 """Following the feed: what a reader who is behind costs the event loop."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -38,3 +39,22 @@ def test_a_piece_is_no_larger_than_it_must_be(letters):
     pieces = read_all(letters, PAGE)
 
     assert all(len(piece) <= PIECE_BYTES or piece.count(b"id: ") == 1 for piece in pieces)
+
+
+def test_an_event_is_one_line_whatever_a_reader_takes_for_an_end_of_one():
+    """
+    Metadata may hold what Python's own `splitlines`, and many a library, splits at.
+    """
+    note = "a\x85b\u2028c\u2029d"
+
+    async def read(after, _):
+        return [Placed(1, {"type": "payconfirm.confirmed", "note": note})] if after == 0 else []
+
+    async def follow():
+        frames = Following(read).frames(0)
+        await anext(frames)
+        return (await anext(frames)).decode()
+
+    *_, data, end = asyncio.run(follow()).splitlines()
+    assert end == ""
+    assert json.loads(data.removeprefix("data: "))["note"] == note

@@ -55,6 +55,7 @@ def make_engine(
         "statement_timeout": int(statement_seconds * 1000),
         "lock_timeout": int(lock_seconds * 1000),
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_SECONDS * 1000,
+        "synchronous_commit": "on",  # what is said to be written is, whatever the database is set to
         **_AS_THE_DRIVER_READS,
     }
     engine = create_engine(

@@ -30,8 +30,10 @@ Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Role(StrEnum):
     """What a process is, and so what it can't do without."""
 
-    #: Calls the gateway.
+    #: Calls the gateway, and changes rows.
     WORKER = "worker"
+    #: Asks the gateway, and changes nothing.
+    AUDIT = "audit"
     #: Sends callbacks.
     CALLBACKS = "callbacks"
     #: Answers HTTP.
@@ -150,7 +152,7 @@ class Settings(BaseSettings):
     @field_validator("bootpay_secret_key")
     @classmethod
     def _has_keys(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if info.data.get("role") is not Role.WORKER:
+        if info.data.get("role") not in (Role.WORKER, Role.AUDIT):
             return value
         basic = bool(value and info.data.get("bootpay_client_key"))
         token = bool(info.data.get("bootpay_application_id") and info.data.get("bootpay_private_key"))

@@ -94,6 +94,7 @@ def test_a_lease_outlives_its_call_and_the_commit_and_ends_within_what_is_promis
 def test_a_worker_needs_keys_for_its_version_and_others_need_none(environment):
     environment.setenv("BOOTPAY_API", "v1")
     assert "BOOTPAY_APPLICATION_ID" in complaints()
+    assert "BOOTPAY_APPLICATION_ID" in complaints(Role.AUDIT)
 
     environment.delenv("BOOTPAY_SECRET_KEY")
     assert Settings.read(Role.OTHER)
@@ -130,10 +131,11 @@ def test_a_hook_that_isnt_there_is_named_with_all_else_that_is_wrong(environment
     assert "LOG_FORMAT: " in said
 
 
-def test_who_has_no_part_in_the_orders_needs_no_hook(environment):
+@pytest.mark.parametrize("role", [Role.OTHER, Role.CALLBACKS, Role.AUDIT])
+def test_who_has_no_part_in_the_orders_needs_no_hook(environment, role):
     environment.setenv("ORDER_HOOK", "nowhere.orders:hook")
 
-    assert Settings.read(Role.OTHER).order_hook == "nowhere.orders:hook"
+    assert Settings.read(role).order_hook == "nowhere.orders:hook"
 
 
 @pytest.mark.parametrize("name", ["POST_RATE", "GATEWAY_RATE", "CONFIRM_DEADLINE_SECONDS", "LOOKUP_SECONDS"])

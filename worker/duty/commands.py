@@ -264,7 +264,7 @@ def audit(
     from worker.duty.audit import audit as look_through  # noqa: PLC0415 — as above
     from worker.gateway.sparing import away_seconds  # noqa: PLC0415 — as above
 
-    settings = _settings(Role.WORKER if gateway else Role.OTHER)
+    settings = _settings(Role.AUDIT if gateway else Role.OTHER)
     asked = bootstrap.build_gateway(settings) if gateway else None
     with make_redis(settings.redis_url.get_secret_value()) as redis:
         away = away_seconds(redis) is not None

@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     @field_validator("api_keys", "operator_keys")
     @classmethod
     def _can_be_sent(cls, value: SecretStr | None) -> SecretStr | None:
-        keys = value.get_secret_value() if value else ""
+        keys = "".join(value.get_secret_value().split()) if value else ""
         if not (keys.isascii() and keys.isprintable()):
             raise ValueError(
                 "is a list of keys separated by spaces, of letters, digits and signs that a header may have"

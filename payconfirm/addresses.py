@@ -16,14 +16,17 @@ BROKERS = (*RESULTS, "amqp", "amqps")
 
 
 def check_address(url: str, schemes: tuple[str, ...]) -> str:
-    """Give the address of a Redis or a RabbitMQ, or of several as kombu reads them, with semicolons between them.
+    """Give the address of a Redis or a RabbitMQ; several of a broker are read as kombu does, with semicolons between them.
 
     Raises `ValueError` that says what would be right.
     """
     if is_sentinel(url) and "sentinel" in schemes:
         read_sentinels(url)
         return url
-    for one in url.split(";"):
+    several = url.split(";")
+    if len(several) > 1 and "amqp" not in schemes:
+        raise ValueError("names one server; and ; in a password is written %3B")
+    for one in several:
         _check(one, schemes)
     return url
 
@@ -37,7 +40,8 @@ def read_parts(url: str) -> SplitResult:
         readable = False
     if not readable or parts.fragment or "@" in parts.path + parts.query:
         raise ValueError(
-            "can't be read: a port is a number up to 65535, and / ? # @ in a password are written %2F %3F %23 %40"
+            "can't be read: a port is a number up to 65535, "
+            "and / ? # @ [ ] ; in a password are written %2F %3F %23 %40 %5B %5D %3B"
         )
     return parts
 

@@ -1,5 +1,7 @@
 """What the environment may say, and how a process complains about it."""
 
+from urllib.parse import quote
+
 import pytest
 
 from config.settings import Role, Settings, SettingsError, load
@@ -195,6 +197,7 @@ def test_a_client_shows_no_part_of_such_an_address_either(password):
         ("REDIS_URL", "redis://h:99999/0", "can't be read"),
         ("REDIS_URL", "redis://h/abc", "ends with the number of a database"),
         ("BROKER_URL", "amqp://", "names no host"),
+        ("REDIS_URL", "redis://:p@one/0;redis://:p@two/0", "names one server"),
         ("BROKER_URL", "amqp://one//;amqp://two:x//", "can't be read"),
     ],
 )
@@ -214,6 +217,7 @@ def test_an_address_that_leads_nowhere_is_refused(environment, name, value, why)
         ("REDIS_URL", "rediss://u:p%23q@[::1]:6379/1?ssl_cert_reqs=required"),
         ("BROKER_URL", "amqp://u:p@one:5672//;amqp://u:p@two:5672//"),
         ("BROKER_URL", "amqps://u:p@h/my%2Fhost"),
+        ("DATABASE_URL", "postgresql://u:p;q@/d?host=one:5432&host=two:5432"),
     ],
 )
 def test_an_address_as_people_write_it_is_taken(environment, name, value):
@@ -222,11 +226,27 @@ def test_an_address_as_people_write_it_is_taken(environment, name, value):
     assert Settings.read(Role.OTHER)
 
 
-@pytest.mark.parametrize("keys", ["k\x01", "주문", "a\nb"])
+@pytest.mark.parametrize("sign", "/?#@[;")
+def test_a_sign_that_makes_an_address_another_is_told_as_it_must_be_written(environment, sign):
+    environment.setenv("BROKER_URL", f"redis://:pass{sign}word@h/0")
+
+    assert quote(sign, safe="") in complaints()
+
+
+@pytest.mark.parametrize("keys", ["k\x01", "주문", "a\x7fb"])
 def test_a_key_that_no_header_can_hold_is_refused(environment, keys):
     environment.setenv("OPERATOR_KEYS", keys)
 
     assert "OPERATOR_KEYS: " in complaints(Role.WEB)
+
+
+def test_keys_may_stand_in_lines(environment):
+    """
+    A file that becomes a variable often ends with one.
+    """
+    environment.setenv("API_KEYS", "one\ntwo\n")
+
+    assert Settings.read(Role.WEB)
 
 
 def test_a_producers_key_is_no_operators(environment):

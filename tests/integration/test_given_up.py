@@ -149,6 +149,17 @@ def test_what_a_task_rejects_for_good_is_given_up_at_once(client, worker):
     assert client.keys(f"{PREFIX}:*:{QUEUE}") == []
 
 
+def test_what_is_rejected_after_it_came_back_is_forgotten_too(client, worker):
+    client.lpush(QUEUE, item(1))
+    kill_workers(client, worker, 1)
+    worker.take(1)
+    assert counts(client) == [1]
+
+    worker.received[0].reject()
+
+    assert counts(client) == []
+
+
 def test_what_a_worker_gives_back_itself_is_not_counted(client, worker):
     client.lpush(QUEUE, item(1))
     worker.take(1)

@@ -78,7 +78,12 @@ end
 PUT_BACK = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end"
 
 #: Give one message up, if it is still held, behind all that were given up before.
-GIVE_UP = "if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then redis.call('LPUSH', KEYS[2], ARGV[1]) end"
+GIVE_UP = f"""
+if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 1 then
+  redis.call('LPUSH', KEYS[2], ARGV[1])
+  redis.pcall('HDEL', '{RETURNED}', redis.sha1hex(ARGV[1]))
+end
+"""
 
 #: ARGV: the largest that is read whole, and how much of what is larger. Of that Redis hashes no more either: half a
 #: gigabyte would hold up everybody for seconds.

@@ -82,7 +82,8 @@ def main() -> None:
 def _listen(host: str, port: int) -> list[socket.socket]:
     """Listen on each address of the host, or end this process with the reason. Who comes before it is ready waits."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        named = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = dict.fromkeys(named)  # a name may stand in two lines of /etc/hosts
         return [socket.create_server(where[:2], family=family, backlog=BACKLOG) for family, _, _, _, where in found]
     except OSError as error:
         where = f"WEB_HOST and WEB_PORT: {host} port {port}"

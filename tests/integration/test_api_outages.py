@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from api.__main__ import _listen
 from api.door import end
 from api.threads import SILENT_SECONDS
 from tests.integration.web_process import (
@@ -170,6 +171,19 @@ def test_a_web_process_that_cannot_listen_says_where_and_ends(host):
 
     assert ended.returncode == 2
     assert f"WEB_HOST and WEB_PORT: {host} port {port} can't be listened on" in ended.stderr.decode()
+
+
+def test_an_address_that_a_name_has_twice_is_listened_on_once(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    found = socket.getaddrinfo("127.0.0.1", port, type=socket.SOCK_STREAM)
+
+    with monkeypatch.context() as twice:
+        twice.setattr(socket, "getaddrinfo", lambda *_, **__: found * 2)
+        (listening,) = _listen("localhost", port)
+
+    with listening:
+        assert listening.getsockname() == ("127.0.0.1", port)
 
 
 def test_a_task_that_takes_its_end_for_something_else_is_told_again():

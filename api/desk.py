@@ -66,7 +66,7 @@ class Desk:
         """Send the money of a receipt back."""
         with self._known(receipt_id):
             operating.void(self._rows, may(self._rows, Act.VOID, receipt_id), by, restock=restock)
-        return self._done(receipt_id, f"{receipt_id} is voiding: the workers send the money back")
+        return self._done(receipt_id, f"{receipt_id} is voiding: the workers send back what was paid")
 
     def resolve(self, receipt_id: str, state: State, by: str, *, force: bool) -> dict[str, Any]:
         """End a receipt in review. Takes as long as the gateway does."""

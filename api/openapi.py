@@ -157,7 +157,7 @@ RETRY: dict[str, Any] = {
 }
 VOID: dict[str, Any] = {
     "responses": {
-        200: _answer("The workers send the money back", "Done", "done"),
+        200: _answer("The workers send back what was paid", "Done", "done"),
         409: _problem(409, "5afd6be8 is voided: its money is back already"),
         422: _invalid("restock", "Input should be a valid boolean: takes whether what was sold can be sold again"),
     }

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from kombu import Connection, Queue
+from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from config.settings import Settings
@@ -126,9 +127,9 @@ def test_a_schema_from_before_is_not_well(settings, database_url):
     )  # fmt: skip
 
 
-def test_an_address_that_cannot_be_read_is_not_repeated(settings):
-    """What stands where the port should be may be a piece of the password."""
-    parts = found(settings(BROKER_URL="redis://:hunter/2@127.0.0.1/0"))
+def test_an_address_that_its_client_cannot_read_is_not_repeated(settings):
+    """What stands where the port should be may be a piece of the password. Settings refuse what we know to be so."""
+    parts = found(settings().model_copy(update={"broker_url": SecretStr("redis://:hunter/2@127.0.0.1/0")}))
 
     assert parts["broker"] == (False, "its address can't be read")
 

@@ -181,7 +181,7 @@ def void(
         if not yes:
             _ask_before_void(seen, restock=restock)
         send_back(rows, seen, who(), restock=restock)
-    showing.say(f"{receipt_id} is voiding: the workers send the money back")
+    showing.say(f"{receipt_id} is voiding: the workers send back what was paid")
 
 
 @cli.command()

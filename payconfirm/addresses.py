@@ -16,7 +16,7 @@ BROKERS = (*RESULTS, "amqp", "amqps")
 
 
 def check_address(url: str, schemes: tuple[str, ...]) -> str:
-    """Give the address of a Redis or a RabbitMQ; several of a broker are read as kombu does, with semicolons between them.
+    """Give the address of a Redis or a RabbitMQ, or of a broker's several with semicolons between them, as kombu does.
 
     Raises `ValueError` that says what would be right.
     """

@@ -143,7 +143,7 @@ def _dead(kept: list[dict[str, Any]] | None) -> Html:
             when(each["at"]),
             story_of(each["receipt_id"]),
             *letters.read(each),
-            words(each["reason"]),
+            words(letters.why(each)),
             each["source"],
         )
         for each in kept or ()

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from worker.duty.letters import Known, read
+from worker.duty.letters import Known, read, why
 
 DOCUMENT = {"receipt_id": "r1", "order_id": "주문-7", "amount": 3000, "extra": True}
 
@@ -80,3 +80,11 @@ def test_an_order_that_is_none_is_shown_in_a_few_words(order_id, shown):
 def test_what_cannot_be_read_is_left_out(raw):
     """It is a dead letter since it can be anything; the list must show the others."""
     assert known(raw) == Known()
+
+
+def test_a_reason_of_thousands_of_fields_is_told_in_part():
+    """
+    A page of fifty of them had megabytes.
+    """
+    assert len(why({"reason": "amount: is missing; " * 3000})) < 1100
+    assert why({"reason": "amount: is missing"}) == "amount: is missing"

@@ -213,12 +213,12 @@ def dead_letters(*, as_json: AsJson = False) -> None:
     if as_json:
         showing.say_json(letters)
     else:
-        from worker.duty.letters import read  # noqa: PLC0415 — only this command needs it
+        from worker.duty.letters import read, why  # noqa: PLC0415 — only this command needs it
 
         lines = showing.table("at", "from", "receipt", "order", "amount", "why")
         for letter in letters:
             known = read(letter)
-            words = (letter["at"], letter["source"], letter["receipt_id"] or "-", *known, letter["reason"])
+            words = (letter["at"], letter["source"], letter["receipt_id"] or "-", *known, why(letter))
             lines.add_row(*map(showing.printable, words))
         showing.console().print(lines if letters else "none")
     if len(letters) == MOST_DEAD_LETTERS:

@@ -16,6 +16,10 @@ _MOST_SHOWN = 64
 _LONGEST = 256 * 1024
 
 
+#: A reason names every field that is wrong, which may be thousands; the JSON has all of it.
+_MOST_SAID = 1000
+
+
 class Known(NamedTuple):
     """What was read; empty where there is nothing, or nothing that can be read."""
 
@@ -33,6 +37,12 @@ def read(letter: dict[str, Any]) -> Known:
         "" if order_id is None else order_id[:_MOST_SHOWN] if isinstance(order_id, str) else shown(order_id),
         "" if amount is None else _amount(amount, document.get("currency", "KRW")),
     )
+
+
+def why(letter: dict[str, Any]) -> str:
+    """Say why it can't be used, at a length that people read."""
+    reason: str = letter["reason"]
+    return reason if len(reason) <= _MOST_SAID else f"{reason[:_MOST_SAID]}…"
 
 
 def _amount(amount: object, currency: object) -> str:

@@ -84,7 +84,7 @@ def _listen(host: str, port: int) -> list[socket.socket]:
     try:
         named = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         found = dict.fromkeys(named)  # a name may stand in two lines of /etc/hosts
-        return [socket.create_server(where[:2], family=family, backlog=BACKLOG) for family, _, _, _, where in found]
+        return [socket.create_server(where, family=family, backlog=BACKLOG) for family, _, _, _, where in found]
     except OSError as error:
         where = f"WEB_HOST and WEB_PORT: {host} port {port}"
         stop(f"the environment can't be used:\n  {where} can't be listened on: {error.strerror or error}")

@@ -101,6 +101,29 @@ def test_a_long_line_at_a_host_is_not_looked_up_one_by_one_for_the_first_of_it(h
     assert look_ups < 100
 
 
+@pytest.mark.parametrize("analyzed", [True, False])
+def test_a_long_line_of_an_endpoint_that_fails_is_not_looked_through_either(house, engine, analyzed):
+    """With some hundred thousand it took a second for each turn, of all hosts, and with a million there was no turn."""
+    house.ask(
+        "INSERT INTO payconfirm.callbacks (id, receipt_id, sequence, url, due_at)"
+        " SELECT gen_random_uuid(), 'r' || n, 1, 'https://shop.example/' || CASE WHEN n > 10 THEN 'bad'"
+        " ELSE 'good' END, clock_timestamp() - n * interval '1 second' FROM generate_series(1, 3000) n RETURNING id"
+    )
+    house.ask(
+        "INSERT INTO payconfirm.endpoints (endpoint, failing_since)"
+        " VALUES ('https://shop.example/bad', now()) RETURNING endpoint"
+    )
+    values = {"most": 100, "at_once": AT_ONCE, "lease": timedelta(seconds=1)}
+    with engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+        if analyzed:
+            connection.execute(text("ANALYZE payconfirm.callbacks, payconfirm.endpoints"))
+        leaving = connection.execute(text(calling_statements.TAKE), values).all()
+        look_ups = connection.execute(text(LOOK_UPS)).scalar_one()
+
+    assert sorted(each.url[-4:] for each in leaving) == ["/bad", *["good"] * (AT_ONCE - 1)]
+    assert look_ups < 100
+
+
 def test_the_next_one_follows_as_soon_as_there_is_room(house):
     for number in range(AT_ONCE + 2):
         house.confirm(f"r{number}", "http://127.0.0.1:1/hook")

@@ -2,11 +2,14 @@
 
 #: A later callback waits for the earlier ones of its receipt, where they go to the same endpoint; also for one that is
 #: paused, which follows as soon as the endpoint's pause is over. People may send a later one before.
+#: Looked for by its receipt alone, whatever the planner believes of the rest.
 _FIRST = """
 NOT EXISTS (
-    SELECT FROM payconfirm.callbacks e
-    WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence AND e.endpoint_key = c.endpoint_key
-      AND (e.state = 'pending' OR (e.state = 'paused' AND NOT c.by_hand)))
+    SELECT FROM (
+        SELECT e.state, e.endpoint_key FROM payconfirm.callbacks e
+        WHERE e.receipt_id = c.receipt_id AND e.sequence < c.sequence OFFSET 0
+    ) e
+    WHERE e.endpoint_key = c.endpoint_key AND (e.state = 'pending' OR (e.state = 'paused' AND NOT c.by_hand)))
 """
 
 _DUE = """
@@ -29,24 +32,24 @@ free AS (
                              WHERE c.host = hosts.host AND c.leased_until > clock_timestamp()) AS places
     FROM hosts WHERE host IS NOT NULL
 ),
+failing AS MATERIALIZED (
+    SELECT next.id, next.host, next.due_at FROM payconfirm.endpoints e, LATERAL (
+        SELECT c.id, c.host, c.due_at FROM payconfirm.callbacks c
+        WHERE c.endpoint_key = e.endpoint_key AND {_DUE} AND (c.by_hand OR e.paused_at IS NULL) AND {_FIRST}
+        ORDER BY c.due_at LIMIT 1
+    ) next
+    WHERE e.failing_since IS NOT NULL AND NOT EXISTS (
+        SELECT FROM payconfirm.callbacks o
+        WHERE o.host = next.host AND o.endpoint_key = e.endpoint_key AND o.leased_until > clock_timestamp())
+),
 leaving AS (
     SELECT next.id, next.due_at FROM free, LATERAL (
         (SELECT c.id, c.due_at FROM payconfirm.callbacks c
-         WHERE c.host = free.host AND {_DUE} AND {_FIRST} AND NOT EXISTS (
-             SELECT FROM payconfirm.endpoints e WHERE e.endpoint_key = c.endpoint_key AND e.failing_since IS NOT NULL)
+         WHERE c.host = free.host AND {_DUE} AND c.endpoint_key NOT IN (
+             SELECT e.endpoint_key FROM payconfirm.endpoints e WHERE e.failing_since IS NOT NULL) AND {_FIRST}
          ORDER BY c.due_at LIMIT :at_once)
         UNION ALL
-        (SELECT failing.id, failing.due_at FROM (
-             SELECT c.id, c.endpoint_key, c.due_at,
-                    row_number() OVER (PARTITION BY c.endpoint_key ORDER BY c.due_at, c.number) AS place
-             FROM payconfirm.callbacks c JOIN payconfirm.endpoints e USING (endpoint_key)
-             WHERE c.host = free.host AND e.failing_since IS NOT NULL AND {_DUE} AND {_FIRST}
-               AND (c.by_hand OR e.paused_at IS NULL)
-         ) failing
-         WHERE failing.place = 1 AND NOT EXISTS (
-             SELECT FROM payconfirm.callbacks o
-             WHERE o.host = free.host AND o.endpoint_key = failing.endpoint_key
-               AND o.leased_until > clock_timestamp()))
+        (SELECT failing.id, failing.due_at FROM failing WHERE failing.host = free.host)
         ORDER BY due_at LIMIT greatest(free.places, 0)
     ) next ORDER BY next.due_at LIMIT :most
 )

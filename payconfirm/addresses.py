@@ -53,5 +53,5 @@ def _check(url: str, schemes: Container[str]) -> None:
     parts = read_parts(url)
     if not parts.hostname:
         raise ValueError(f"names no host: {parts.scheme}://user:password@host:port")
-    if parts.scheme in RESULTS and not re.fullmatch(r"/?[0-9]*", parts.path):
+    if parts.scheme in RESULTS and not re.fullmatch(r"/{0,2}[0-9]*", parts.path):
         raise ValueError("ends with the number of a database, such as redis://:password@host:6379/0")

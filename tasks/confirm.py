@@ -20,7 +20,7 @@ from payconfirm.checks import check_receipt_id
 from tasks.patience import or_give_up, patiently
 from worker import bootstrap
 from worker.app import app, settings
-from worker.broker.envelopes import RAW
+from worker.broker.envelopes import RAW, receipt_in
 from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK
 from worker.orders import to_order
 from worker.store.dead_letters import LONGEST_REASON, DeadLetter
@@ -47,9 +47,9 @@ def _build_the_parts(**_: object) -> None:
 def confirm_payment(task: Task, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 — whatever a producer sent
     """Confirm the payment of an order document, or keep what can't be used as a dead letter."""
     try:
-        _carry_new(task, arguments, to_order(read_document(_only(arguments, named))))
+        _carry_new(task, to_order(read_document(_only(arguments, named))))
     except (InvalidOrder, DifferentDocument) as refusal:
-        _refuse(task, arguments, str(refusal))
+        _refuse(task, str(refusal))
 
 
 @app.task(name=AGAIN_TASK, bind=True, acks_late=True, ignore_result=True)
@@ -59,7 +59,7 @@ def confirm_again(task: Task, *arguments: Any, **named: Any) -> None:  # noqa: A
         job = _due(arguments, named)
         patiently(lambda: _carry_unless_busy(job))
     except (ValueError, LookupError) as wrong:
-        _refuse(task, (), str(wrong))
+        _refuse(task, str(wrong))
 
 
 def carry(job: Job) -> None:
@@ -109,7 +109,7 @@ def _tell(confirmation: Confirmation, seconds: float) -> None:
     )
 
 
-def _carry_new(task: Task, arguments: tuple[Any, ...], order: Order) -> None:
+def _carry_new(task: Task, order: Order) -> None:
     """Carry it. Celery acknowledges what fails, so whatever happens there is a row afterwards, or a dead letter."""
     try:
         patiently(lambda: carry(Job(order.receipt_id, order)))
@@ -117,7 +117,7 @@ def _carry_new(task: Task, arguments: tuple[Any, ...], order: Order) -> None:
         raise
     except Exception as unforeseen:
         if not _has_row(order):
-            _refuse(task, arguments, f"payconfirm failed over it: {type(unforeseen).__name__}")
+            _refuse(task, f"payconfirm failed over it: {type(unforeseen).__name__}")
         raise
 
 
@@ -133,22 +133,9 @@ def _has_row(order: Order) -> bool:
     return True
 
 
-def _refuse(task: Task, arguments: tuple[Any, ...], reason: str) -> None:
+def _refuse(task: Task, reason: str) -> None:
     """Keep what can't be used as a dead letter; where that fails, too, give the message up to the relay."""
-    letter = DeadLetter(
-        source="celery",
-        reason=reason[:LONGEST_REASON],
-        raw=base64.b64decode(getattr(task.request, RAW)),
-        receipt_id=_named(arguments[0]) if arguments else None,
-        task_id=task.request.id,
-    )
+    raw = base64.b64decode(getattr(task.request, RAW))
+    letter = DeadLetter("celery", reason[:LONGEST_REASON], raw, receipt_id=receipt_in(raw), task_id=task.request.id)
     or_give_up(lambda: parts().dead_letters.keep(letter))
     log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason[:LOGGED_REASON])
-
-
-def _named(document: object) -> str | None:
-    """Read the receipt's name; None for one that no table could hold."""
-    try:
-        return check_receipt_id(document.get("receipt_id")) if isinstance(document, dict) else None
-    except ValueError:
-        return None

@@ -8,6 +8,7 @@ import structlog
 from tasks.patience import or_give_up
 from worker import bootstrap
 from worker.app import app, settings
+from worker.broker.envelopes import receipt_in
 from worker.broker.queues import DEAD_LETTER_TASK
 from worker.store.dead_letters import DeadLetter, DeadLetters
 
@@ -23,6 +24,7 @@ def dead_letters() -> DeadLetters:
 @app.task(name=DEAD_LETTER_TASK, acks_late=True, ignore_result=True)
 def keep_dead_letter(reason: str, raw_base64: str, task_id: str | None) -> None:
     """Keep the message as it was, with what is wrong with it."""
-    letter = DeadLetter("celery", reason, base64.b64decode(raw_base64), task_id=task_id)
+    raw = base64.b64decode(raw_base64)
+    letter = DeadLetter("celery", reason, raw, receipt_id=receipt_in(raw), task_id=task_id)
     or_give_up(lambda: dead_letters().keep(letter))
     log.warning("message.unusable", reason=reason)

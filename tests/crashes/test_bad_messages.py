@@ -151,6 +151,24 @@ def test_the_next_message_ends_at_once_and_kept_is(name, house, worker):
     assert bad.reason in reason
 
 
+READABLE = {
+    "an unknown task": item(ORDER, headers=headers(task="shop.other")),
+    "an expired message": item(ORDER, headers=headers(expires=ago(hours=1))),
+    "two arguments": item(body=body(ORDER, ORDER)),
+    "Celery's protocol 1": item(
+        body=encoded(json.dumps({"task": "payconfirm.confirm", "args": [ORDER]}).encode()), headers={}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_whose_receipt_can_be_read_is_listed_under_it(name, house, worker):
+    after(house, worker, READABLE[name])
+
+    found = [letter for letter in house.letters.newest() if base64.b64decode(letter["raw_base64"]) == READABLE[name]]
+    assert [letter["receipt_id"] for letter in found] == [ORDER["receipt_id"]]
+
+
 def test_every_field_that_is_wrong_is_named_however_many(house, worker):
     raw = item(ORDER | {f"unknown_{number}": 1 for number in range(500)})
 

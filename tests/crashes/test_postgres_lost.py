@@ -40,7 +40,7 @@ BLIPS = 6
 #: So many receipts are opened at a time.
 AT_ONCE = 50
 #: The words of the relay's own commits.
-MARKS = ("payconfirm.feed", "SET result_due = o.at")
+MARKS = ("payconfirm.feed", "SET result_due = o.result_asked")
 NUMBERS = itertools.count(1)
 
 #: The first test waits for a whole house, the second house's crash, and leases that run out.

@@ -22,7 +22,7 @@ HOLDING = {
     "placing": "nextval('payconfirm.feed')",
     "marking": "UPDATE payconfirm.outbox o SET published_at = clock_timestamp()",
     "reading results": "WHERE o.result_due ORDER BY",
-    "storing": "WHERE number = ANY(%(numbers)s) ORDER BY number FOR UPDATE",
+    "storing": "SET result_due = o.result_asked",
 }
 WATCHED = ("schedule", "outbox", "dead_letters", "sender", "results")
 

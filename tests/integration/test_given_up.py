@@ -218,6 +218,7 @@ def test_a_good_document_gets_its_row_and_the_rest_is_kept_with_its_bytes(client
     reasons = raw_of(letters)
     assert reasons.keys() == {b"\xff", bad, unknown}
     assert "amount" in reasons[bad]
+    assert {letter["receipt_id"] for letter in letters.newest()} == {None, "other"}
     assert all("its worker ended" in reason for reason in reasons.values())
 
 

@@ -214,6 +214,7 @@ def test_an_address_that_leads_nowhere_is_refused(environment, name, value, why)
         ("DATABASE_URL", "postgresql:///?host=/var/run/postgresql&dbname=shop"),
         ("DATABASE_URL", "postgresql://u:p%40%2Fq@h/d?sslmode=require"),
         ("REDIS_URL", "redis://h"),
+        ("BROKER_URL", "redis://h//"),
         ("REDIS_URL", "rediss://u:p%23q@[::1]:6379/1?ssl_cert_reqs=required"),
         ("BROKER_URL", "amqp://u:p@one:5672//;amqp://u:p@two:5672//"),
         ("BROKER_URL", "amqps://u:p@h/my%2Fhost"),

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from payconfirm.checks import check_receipt_id
+
 UNREADABLE = "application/x-unreadable"
 
 _JSON = "application/json"
@@ -75,6 +77,29 @@ def parts(item: bytes) -> tuple[object, object, dict[str, Any], bytes]:
         return UNREADABLE, "binary", {"id": read_id(wrong.headers), "why": str(wrong)}, cut(item)
 
 
+def document_in(raw: bytes) -> dict[str, Any] | None:
+    """Find the document in what a dead letter keeps, a list's item or a body, whatever is wrong with the rest of it."""
+    _, _, _, body = parts(raw)
+    try:
+        found = _json(body, "the body")
+    except Unusable:
+        return None
+    if isinstance(found, list) and len(found) == 3:
+        found = {"args": found[0]}
+    if isinstance(found, dict) and "args" in found:
+        arguments = found["args"]
+        found = arguments[0] if isinstance(arguments, list) and arguments else None
+    return found if isinstance(found, dict) else None
+
+
+def receipt_in(raw: bytes) -> str | None:
+    """Find the receipt's id in what a dead letter keeps; None for one that no table could hold."""
+    try:
+        return check_receipt_id((document_in(raw) or {}).get("receipt_id"))
+    except ValueError:
+        return None
+
+
 def too_large(what: str) -> str:
     """Say that this is larger than what is read, and what is kept of it."""
     return f"{what} is larger than {LARGEST_BYTES:,} bytes; only its first {KEPT_BYTES:,} are kept"
@@ -118,7 +143,7 @@ def read_job(headers: object, content_type: object, body: object, known: Contain
         raise Unusable(f"the content type is {repr(content_type)[:100]}, not {_JSON}")
     task, job_id = headers.get("task"), read_id(headers)
     if not isinstance(task, str) or not task:
-        raise Unusable("the header `task` is missing")
+        raise Unusable("the header `task` is missing: send it in Celery's protocol 2, which is its default")
     if task not in known:
         raise Unusable(f"there is no task {task[:100]!r}")
     if job_id is None:

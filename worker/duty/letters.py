@@ -1,13 +1,12 @@
 """What the document in a dead letter says, as far as it can be read: what a person knows the payment by."""
 
 import base64
-import json
 from typing import Any, NamedTuple
 
 from confirmation.order import Money
 from payconfirm.checks import check_amount, shown
 from payconfirm.document import minor_units
-from worker.broker.envelopes import parts
+from worker.broker.envelopes import document_in
 from worker.duty.showing import money
 
 #: As long as an order_id can be.
@@ -29,7 +28,8 @@ class Known(NamedTuple):
 
 def read(letter: dict[str, Any]) -> Known:
     """Read the letter's document, whatever is wrong with it: in Celery's envelope, as its body, or alone."""
-    document = _document(base64.b64decode(letter["raw_base64"]))
+    raw = base64.b64decode(letter["raw_base64"])
+    document = document_in(raw) if len(raw) <= _LONGEST else None
     if document is None:
         return Known()
     order_id, amount = document.get("order_id"), document.get("amount")
@@ -53,19 +53,3 @@ def _amount(amount: object, currency: object) -> str:
         return money(Money(minor_units(check_amount(amount, currency), currency), currency))
     except (ValueError, KeyError):  # the latter for a currency that there isn't
         return f"{shown(amount)} {currency[:_MOST_SHOWN]}"
-
-
-def _document(raw: bytes) -> dict[str, Any] | None:
-    if len(raw) > _LONGEST:
-        return None
-    _, _, _, body = parts(raw)
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(found, list) and len(found) == 3:
-        found = {"args": found[0]}
-    if isinstance(found, dict) and "args" in found:
-        arguments = found["args"]
-        found = arguments[0] if isinstance(arguments, list) and arguments else None
-    return found if isinstance(found, dict) else None

@@ -19,8 +19,8 @@ from confirmation.order import Order
 from confirmation.pipeline import LOCKED_DUE_SECONDS
 from payconfirm import InvalidOrder, read_document
 from payconfirm.checks import check_receipt_id
-from worker.broker.dead import Dead, from_rabbitmq, from_redis
-from worker.broker.envelopes import CeleryJob, Unusable, read_id, read_job
+from worker.broker.dead import READ_BYTES, Dead, from_rabbitmq, from_redis
+from worker.broker.envelopes import CeleryJob, Unusable, read_id, read_job, receipt_in
 from worker.broker.queues import AGAIN_TASK, CALLBACK_TASK, CONFIRM_TASK, FROM_OUTSIDE, BrokerAway
 from worker.broker.topology import declare
 from worker.orders import to_order
@@ -123,6 +123,7 @@ def _letter(dead: Dead, reason: str) -> DeadLetter:
         source="celery",
         reason=reason if reason == dead.why else f"{reason} ({dead.why})",
         raw=dead.raw,
+        receipt_id=receipt_in(dead.raw) if len(dead.raw) <= READ_BYTES else None,
         task_id=read_id(dead.headers),
         id=uuid5(NAMESPACE_OID, dead.mark),
     )

@@ -85,9 +85,9 @@ def _listen(host: str, port: int) -> list[socket.socket]:
         named = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         found = dict.fromkeys(named)  # a name may stand in two lines of /etc/hosts
         return [socket.create_server(where, family=family, backlog=BACKLOG) for family, _, _, _, where in found]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a name that there can't be
         where = f"WEB_HOST and WEB_PORT: {host} port {port}"
-        stop(f"the environment can't be used:\n  {where} can't be listened on: {error.strerror or error}")
+        stop(f"the environment can't be used:\n  {where} can't be listened on: {getattr(error, 'strerror', error)}")
 
 
 def _allow_open_files() -> None:

@@ -286,8 +286,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_ipv6(host: str) -> bool:
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     try:
-        return ipaddress.IPv6Address(host.removeprefix("[").removesuffix("]")).scope_id is None
+        return ipaddress.IPv6Address(bare).scope_id is None
     except ValueError:
         return False
 

@@ -161,7 +161,7 @@ def test_a_silent_database_makes_nobody_wait_long_for_that_it_isnt_ready(start_w
     assert answer.elapsed.total_seconds() < SILENT_SECONDS / 2
 
 
-@pytest.mark.parametrize("host", ["no such host!", "http://127.0.0.1", "999.1.1.1", "127.0.0.1"])
+@pytest.mark.parametrize("host", ["no such host!", "a..b", "http://127.0.0.1", "999.1.1.1", "127.0.0.1"])
 def test_a_web_process_that_cannot_listen_says_where_and_ends(host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -92,7 +92,7 @@ def test_hosts_that_are_taken(environment, hosts):
 
 
 @pytest.mark.parametrize(
-    "host", ["https:", "shop.example:8443", "[::1]:8443", "fe80::1%2", "*", "*.", ".shop.example", "훅.example"]
+    "host", ["https:", "shop.example:8443", "[::1]:8443", "[::1", "fe80::1%2", "*", "*.", ".shop.example", "훅.example"]
 )
 def test_a_host_that_no_address_could_ever_have_is_refused(environment, host):
     """It would be taken in silence, and every callback there fail."""

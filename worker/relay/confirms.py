@@ -34,10 +34,12 @@ class Confirms:
         self._refused = False
 
     def before(self, event: Announcement, taken: list[Announcement]) -> None:
-        """Note an event that is sent next, once all that its receipt still has under way is confirmed."""
-        if len(self._open) >= self._at_once or any(
-            other.receipt_id == event.receipt_id for other in self._open.values()
-        ):
+        """Note an event that is sent next, once all that its receipt still has under way is confirmed.
+
+        Raises as `wait` does. Answers are also heard while something is sent: a refused event is under way no more.
+        """
+        of_its_receipt = any(other.receipt_id == event.receipt_id for other in self._open.values())
+        if self._refused or of_its_receipt or len(self._open) >= self._at_once:
             self.wait(taken)
         self._sent += 1
         self._open[self._sent] = event

@@ -31,6 +31,14 @@ def check_address(url: str, schemes: tuple[str, ...]) -> str:
     return url
 
 
+def check_named(what: str, url: str, schemes: tuple[str, ...]) -> str:
+    """Check an address that somebody hands over in code, where no variable names it. Raises `ValueError` that does."""
+    try:
+        return check_address(url, schemes)
+    except ValueError as wrong:
+        raise ValueError(f"{what} {wrong}") from None
+
+
 def read_parts(url: str) -> SplitResult:
     """Take an address apart. Raises `ValueError` for one whose password makes it another."""
     try:

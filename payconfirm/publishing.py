@@ -13,7 +13,7 @@ from kombu.exceptions import OperationalError
 from kombu.pools import ProducerPool
 
 from payconfirm import rabbitmq
-from payconfirm.addresses import BROKERS, check_address
+from payconfirm.addresses import BROKERS, check_named
 from payconfirm.errors import BrokerUnavailable
 from payconfirm.sentinel import for_kombu
 from payconfirm.wire import QUEUE, TASK, task_id
@@ -45,7 +45,7 @@ class Broker:
     """A broker as a producer sees it. Opens no connection before the first message; threads may share it."""
 
     def __init__(self, url: str, transport_options: Mapping[str, Any] | None = None) -> None:
-        scheme = _checked(url).partition("://")[0]
+        scheme = check_named("the broker's URL", url, BROKERS).partition("://")[0]
         options = _AMQP_OPTIONS if scheme.startswith("amqp") else _REDIS_OPTIONS
         address, options = for_kombu(url, {**options, **_RETRY, **(transport_options or {})})
         # Not the app's own connection: CELERY_BROKER_URL in the environment, which is the shop's, would win over ours.
@@ -99,11 +99,3 @@ class Broker:
         self._connections.force_close_all()
         self._connection.release()
         self._app.close()
-
-
-def _checked(url: str) -> str:
-    """Raises `ValueError` without a part of the address, which may be a password."""
-    try:
-        return check_address(url, BROKERS)
-    except ValueError as wrong:
-        raise ValueError(f"the broker's URL {wrong}") from None

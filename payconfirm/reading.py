@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisSilent
 from redis.retry import Retry
 
-from payconfirm.addresses import RESULTS, check_address
+from payconfirm.addresses import RESULTS, check_named
 from payconfirm.errors import InvalidOrder, NotFinal, ResultsUnavailable
 from payconfirm.result import ResultDocument
 from payconfirm.sentinel import is_sentinel, read_sentinels
@@ -34,10 +34,7 @@ class Results:
     """The result store as a producer sees it. Opens no connection before the first question; threads may share it."""
 
     def __init__(self, url: str, master_name: str | None = None) -> None:
-        try:
-            check_address(url, RESULTS)
-        except ValueError as wrong:
-            raise ValueError(f"the result store's URL {wrong}") from None
+        check_named("the result store's URL", url, RESULTS)
         # No retries inside a call, which would multiply the times above: `wait` asks again, `read` says so at once.
         options: dict[str, Any] = {
             "socket_connect_timeout": CONNECT_SECONDS,

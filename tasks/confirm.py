@@ -23,7 +23,7 @@ from worker.app import app, settings
 from worker.broker.envelopes import RAW, receipt_in
 from worker.broker.queues import AGAIN_TASK, CONFIRM_TASK
 from worker.orders import to_order
-from worker.store.dead_letters import LONGEST_REASON, DeadLetter
+from worker.store.dead_letters import DeadLetter
 
 log = structlog.get_logger(__name__)
 
@@ -136,6 +136,6 @@ def _has_row(order: Order) -> bool:
 def _refuse(task: Task, reason: str) -> None:
     """Keep what can't be used as a dead letter; where that fails, too, give the message up to the relay."""
     raw = base64.b64decode(getattr(task.request, RAW))
-    letter = DeadLetter("celery", reason[:LONGEST_REASON], raw, receipt_id=receipt_in(raw), task_id=task.request.id)
+    letter = DeadLetter("celery", reason, raw, receipt_id=receipt_in(raw), task_id=task.request.id)
     or_give_up(lambda: parts().dead_letters.keep(letter))
     log.warning("job.refused", receipt_id=letter.receipt_id, reason=letter.reason[:LOGGED_REASON])

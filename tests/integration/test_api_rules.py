@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import asynccontextmanager
 from threading import Barrier
 
 import httpx
@@ -11,6 +12,7 @@ import redis
 
 from api import health, sending
 from api.app import create_app
+from api.door import end
 from api.following import Following
 from api.hearing import Hearing
 from api.problems import Problem
@@ -140,26 +142,32 @@ def test_a_database_that_goes_away_during_a_wait_only_makes_it_longer(away):
     asyncio.run(story())
 
 
+@asynccontextmanager
+async def hearing(redis_url):
+    """Give who hears, whom it rang, how often it rang everybody, and a client that says things; for so long at most."""
+    rung, everybody = asyncio.Queue(), asyncio.Queue()
+    waiting = Waiting(Row(OPEN).read)
+    waiting.ring, waiting.ring_all = rung.put_nowait, lambda: everybody.put_nowait("all")
+    hears = Hearing(redis_url, waiting, Following(None))
+    running = asyncio.create_task(hears.run())
+    with redis.Redis.from_url(redis_url) as other:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await everybody.get()
+            yield hears, rung, everybody, other
+    await end(running)
+    await hears.close()
+
+
 def test_hints_are_heard_again_after_redis_was_away(redis_url):
     """Everybody looks once it is back, too: what was told in between is lost."""
 
     async def story():
-        rung, everybody = asyncio.Queue(), asyncio.Queue()
-        waiting = Waiting(Row(OPEN).read)
-        waiting.ring, waiting.ring_all = rung.put_nowait, lambda: everybody.put_nowait("all")
-        hearing = Hearing(redis_url, waiting, Following(None))
-        running = asyncio.create_task(hearing.run())
-        with redis.Redis.from_url(redis_url) as other:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await everybody.get()
-                assert hearing.connected
-                other.client_kill_filter(_type="pubsub")
-                await everybody.get()
-                other.publish("payconfirm:results", "r-1")
-                assert await rung.get() == "r-1"
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await hearing.close()
+        async with hearing(redis_url) as (hears, rung, everybody, other):
+            assert hears.connected
+            other.client_kill_filter(_type="pubsub")
+            await everybody.get()
+            other.publish("payconfirm:results", "r-1")
+            assert await rung.get() == "r-1"
 
     asyncio.run(story())
 
@@ -168,20 +176,10 @@ def test_a_hint_that_is_no_text_is_nobodys_and_the_next_one_is_heard(redis_url):
     """Channels are one for all databases of a Redis: somebody else's bytes must not end the hearing for ever."""
 
     async def story():
-        rung, everybody = asyncio.Queue(), asyncio.Queue()
-        waiting = Waiting(Row(OPEN).read)
-        waiting.ring, waiting.ring_all = rung.put_nowait, lambda: everybody.put_nowait("all")
-        hearing = Hearing(redis_url, waiting, Following(None))
-        running = asyncio.create_task(hearing.run())
-        with redis.Redis.from_url(redis_url) as other:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await everybody.get()
-                other.publish("payconfirm:results", b"\xff")
-                other.publish("payconfirm:results", "r-1")
-                assert [await rung.get(), await rung.get()] == ["\ufffd", "r-1"]
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await hearing.close()
+        async with hearing(redis_url) as (_, rung, _, other):
+            other.publish("payconfirm:results", b"\xff")
+            other.publish("payconfirm:results", "r-1")
+            assert [await rung.get(), await rung.get()] == ["\ufffd", "r-1"]
 
     asyncio.run(story())
 
